@@ -1,0 +1,1 @@
+"""The raw ASGI application that shows and steers an asched scheduler."""
