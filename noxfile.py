@@ -1,0 +1,73 @@
+"""The project's commands. ``nox -l`` lists them; CONTRIBUTING.md says which to run before a commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+from python_discovery import get_interpreter
+
+nox.needs_version = ">=2026.4"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+SUPPORTED = ["3.11", "3.12", "3.13", "3.14"]
+INSTALLED = [version for version in SUPPORTED if get_interpreter(version) is not None]
+if not INSTALLED:
+    raise SystemExit(f"none of Python {', '.join(SUPPORTED)} was found; install one of them")
+
+# The suite runs on these. What breaks on one Python alone sits at the ends of the range: the oldest lacks what
+# newer ones brought (eager tasks came with 3.12), the newest warns of what will go.
+TESTED = sorted({INSTALLED[0], INSTALLED[-1]}, key=SUPPORTED.index)
+
+# Two workers on two cores: the suite mostly waits for databases and processes. Tests on a shared service use
+# a namespace of their own, so they may run side by side.
+WORKERS = "2"
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+@nox.session(python=TESTED)
+def tests(session: nox.Session) -> None:
+    """Run the suite against the built wheel; arguments after -- go to pytest."""
+    session.install(".[all]", *group("test"))
+    # From tests/: there neither pytest nor a subprocess finds the checkout's packages before the wheel's.
+    session.chdir("tests")
+    session.run(
+        "pytest", "-n", WORKERS, "--dist", "loadgroup", *session.posargs, env={"ASCHED_TEST_INSTALLED": "1"}
+    )
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and the direction of imports."""
+    session.install("-e", ".[all]", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demonstration until Ctrl+C; arguments after -- go to `asched demo`."""
+    session.install(".[all]")
+    session.run("asched", "demo", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run all benchmarks, or those named after --."""
+    session.install(".[all]", *group("bench"))
+    files = session.posargs or [str(path) for path in sorted(Path("benchmarks").glob("[!_]*.py"))]
+    if not files:
+        session.error("benchmarks/ holds no benchmark")
+    for file in files:
+        session.run("python", file)
