@@ -1,0 +1,46 @@
+"""What all tests share: the event loop they run on, virtual time, and services that may be missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from asched.testing import VirtualClock, VirtualTimeLoop, virtual_clock
+
+#: ``require(name, available, reason)``; see the fixture of this name.
+Require = Callable[[str, bool, str], None]
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """asyncio; the loop of a test marked ``virtual_time``, and of its async fixtures, is the virtual one."""
+    if request.node.get_closest_marker("virtual_time") is None:
+        return "asyncio", {}
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+@pytest.fixture
+async def clock() -> VirtualClock:
+    """The clock of a test marked ``virtual_time``; it starts at 2026-01-01T00:00:00Z."""
+    return virtual_clock()
+
+
+@pytest.fixture(scope="session")
+def require() -> Require:
+    """Skip the test when a service is missing, or fail it where ``ASCHED_REQUIRE`` names the service.
+
+    ``ASCHED_REQUIRE`` is a comma list such as ``postgres,redis,chromium``. A skip is then never silent: what the
+    environment promises must be there.
+    """
+    required = {name.strip() for name in os.environ.get("ASCHED_REQUIRE", "").split(",")} - {""}
+
+    def check(name: str, available: bool, reason: str) -> None:
+        if available:
+            return
+        if name in required:
+            pytest.fail(f"ASCHED_REQUIRE names {name}, but {reason}", pytrace=False)
+        pytest.skip(f"{name}: {reason}")
+
+    return check
