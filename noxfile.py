@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -16,12 +17,18 @@ ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 SUPPORTED = ["3.11", "3.12", "3.13", "3.14"]
+
+# pyenv hides all but its active versions behind shims that fail. They are installed all the same.
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+PYENV_BINS = [str(path) for version in SUPPORTED for path in sorted(PYENV.glob(f"{version}.*/bin"))]
+os.environ["PATH"] = os.pathsep.join([*PYENV_BINS, os.environ["PATH"]])
+
 INSTALLED = [version for version in SUPPORTED if get_interpreter(version) is not None]
 if not INSTALLED:
     raise SystemExit(f"none of Python {', '.join(SUPPORTED)} was found; install one of them")
 
-# The suite runs on these. What breaks on one Python alone sits at the ends of the range: the oldest lacks what
-# newer ones brought (eager tasks came with 3.12), the newest warns of what will go.
+# The suite runs on these. What breaks on one Python alone sits at the ends of the range: the oldest lacks
+# what newer ones brought (eager tasks came with 3.12), the newest warns of what will go.
 TESTED = sorted({INSTALLED[0], INSTALLED[-1]}, key=SUPPORTED.index)
 
 # Two workers on two cores: the suite mostly waits for databases and processes. Tests on a shared service use
