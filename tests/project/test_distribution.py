@@ -1,0 +1,127 @@
+"""What a user gets from ``pip install asched``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from email.parser import Parser
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+# One worker builds for all of this file.
+pytestmark = pytest.mark.xdist_group("distribution")
+
+PACKAGES = ("asched", "asched_web")
+
+# The three dependencies of the core and what they bring themselves.
+CORE = {"asched", "anyio", "idna", "orjson", "typing_extensions", "tzdata"}
+
+# Prints the top-level names of all modules that come from neither the standard library nor the interpreter.
+SHOW_FOREIGN_MODULES = """
+import json, sys
+before = set(sys.modules)
+import asched
+names = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(json.dumps(sorted(names - sys.stdlib_module_names)))
+"""
+
+
+def source_files(root: Path) -> set[str]:
+    """Return the files of both packages as the checkout has them."""
+    return {
+        path.relative_to(root).as_posix()
+        for package in PACKAGES
+        for path in (root / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def metadata(wheel: Path) -> dict[str, list[str]]:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        message = Parser().parsestr(archive.read(name).decode())
+    return {key: message.get_all(key, []) for key in set(message.keys())}
+
+
+def foreign_modules(python: str | Path, folder: Path) -> set[str]:
+    """Import asched in a fresh interpreter, away from the checkout, and return whose modules came with it."""
+    done = subprocess.run(
+        [str(python), "-c", SHOW_FOREIGN_MODULES],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_wheel_holds_every_file_of_both_packages(root: Path, wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+
+    assert source_files(root) == packed
+    assert {"asched/py.typed", "asched_web/py.typed"} <= packed
+
+
+def test_wheel_carries_the_licence_and_the_command(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {PurePosixPath(name).name: name for name in archive.namelist()}
+        entry_points = archive.read(names["entry_points.txt"]).decode()
+
+    assert "LICENSE" in names
+    assert "asched = asched.__main__:main" in entry_points
+
+
+def test_sdist_holds_sources_and_tests_and_nothing_made_by_tools(root: Path, sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert source_files(root) <= packed
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "noxfile.py", "pyproject.toml"} <= packed
+    assert "tests/project/test_distribution.py" in packed
+    made = {".git", ".nox", ".venv", "dist", "build", "__pycache__", ".mypy_cache"}
+    assert not [name for name in packed if made & set(PurePosixPath(name).parts)]
+
+
+def test_core_depends_on_three_packages_and_all_is_the_sum_of_the_other_extras(wheel: Path) -> None:
+    fields = metadata(wheel)
+    by_extra: dict[str, set[str]] = {"": set()}
+    for line in fields["Requires-Dist"]:
+        requirement, _, extra = line.replace("'", '"').partition('; extra == "')
+        by_extra.setdefault(extra.rstrip('"'), set()).add(requirement)
+
+    everything = by_extra.pop("all")
+    core = {requirement.partition(">")[0] for requirement in by_extra.pop("")}
+    assert {"anyio", "orjson", "tzdata"} == core
+    assert set().union(*by_extra.values()) == everything
+
+
+def test_importing_asched_loads_only_the_core_though_every_extra_is_installed(tmp_path: Path) -> None:
+    # Here all drivers are installed: an import that is merely guarded by try would succeed, and be seen.
+    assert foreign_modules(sys.executable, tmp_path) <= CORE
+
+
+@pytest.mark.slow
+def test_wheel_alone_in_a_fresh_environment_imports(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True, text=True)
+
+    assert foreign_modules(python, tmp_path) <= CORE
+
+
+@pytest.mark.skipif("ASCHED_TEST_INSTALLED" not in os.environ, reason="the checkout is under test")
+@pytest.mark.parametrize("package", PACKAGES)
+def test_suite_runs_against_the_installed_package(package: str) -> None:
+    module = __import__(package)
+
+    assert Path(sysconfig.get_path("purelib")) == Path(str(module.__file__)).parents[1]
