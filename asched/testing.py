@@ -17,7 +17,8 @@ patched: timers, timeouts, tasks and the scheduler are the real ones, and only `
 
 What takes real time takes no virtual time. The clock stands still while a thread works: sync jobs,
 ``loop.run_in_executor``, ``asyncio.to_thread`` and ``anyio.to_thread`` are waited for, and so is all that is
-counted in :mod:`asched.offload`. Sockets and subprocesses cannot be seen to work; ``grace`` gives them real time.
+counted in :mod:`asched.offload`. Sockets and subprocesses cannot be seen to work; ``grace`` gives them real
+time.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import selectors
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -48,16 +50,18 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_START = datetime(2026, 1, 1, tzinfo=UTC)
 
-# How long the loop sits in a real select() while work is out, before it counts again. The result of a piece wakes
-# the loop at once; only a thread that enters `letting_time_pass` does not, and waits this long at most.
+# How long the loop sits in a real select() while work is out, before it counts again. The result of a piece
+# wakes the loop at once; only a thread that enters `letting_time_pass` does not, and waits this long at most.
 _RECOUNT = 0.01
 
-# Real seconds of standing still after which the log says why; a hung test is then a log line and not a riddle.
+# Real seconds of standing still after which the log says why; a hung test is then a log line and not a
+# riddle.
 _STILL_WARNING = 10.0
 
-# asyncio calls a timer due when it is less than the clock's resolution ahead. Half a microsecond makes that the
-# same as rounding to whole microseconds, which is what the loop counts in: of two timers a microsecond apart the
-# later one never rings with the earlier. The float arithmetic of asyncio keeps this true for 68 virtual years.
+# asyncio calls a timer due when it is less than the clock's resolution ahead. Half a microsecond makes that
+# the same as rounding to whole microseconds, which is what the loop counts in: of two timers a microsecond
+# apart the later one never rings with the earlier. The float arithmetic of asyncio keeps this true for 68
+# virtual years.
 _RESOLUTION = 0.5e-6
 
 _MICROSECONDS = 1e6
@@ -66,8 +70,8 @@ _MICROSECONDS = 1e6
 class VirtualClock:
     """A clock for :class:`asched.Scheduler` that shows the time of a :class:`VirtualTimeLoop`.
 
-    It counts whole microseconds and is exact over any number of years: a task that sleeps until an instant finds
-    the clock at that instant, not a microsecond before or after it.
+    It counts whole microseconds and is exact over any number of years: a task that sleeps until an instant
+    finds the clock at that instant, not a microsecond before or after it.
 
     Args:
         loop: The loop whose time it follows.
@@ -111,8 +115,8 @@ class VirtualClock:
     def suspend(self, seconds: float) -> None:
         """Put the machine to sleep: wall clock and ``elapsed()`` go on, timers of the loop do not.
 
-        That is Linux: ``CLOCK_BOOTTIME`` counts a suspend and ``CLOCK_MONOTONIC``, by which asyncio sleeps, does
-        not, so each sleep ends later by the whole suspend.
+        That is Linux: ``CLOCK_BOOTTIME`` counts a suspend and ``CLOCK_MONOTONIC``, by which asyncio sleeps,
+        does not, so each sleep ends later by the whole suspend.
 
         Raises:
             InvalidArgument: ``seconds`` is negative or not finite.
@@ -124,7 +128,9 @@ class VirtualClock:
         self._suspended += _whole_microseconds(seconds)
 
     async def sleep_until(self, moment: datetime) -> None:
-        """Wait until the wall clock shows ``moment`` or later; at once if it does already.
+        """Wait until the wall clock shows ``moment`` or later; not at all if it does already.
+
+        A step forward during the sleep wakes nobody, as in a real machine.
 
         Raises:
             InvalidArgument: ``moment`` is naive.
@@ -136,45 +142,49 @@ class VirtualClock:
             )
         target = instants.from_datetime(moment)
         # More than one turn only when the clock is set back during the sleep.
-        while (left := target - self.now()) > 0:
+        while (left := target - self.now()) > 0:  # noqa: ASYNC110 - it does not poll
             await anyio.sleep(left / _MICROSECONDS)
 
     @contextlib.contextmanager
     def letting_time_pass(self) -> Iterator[None]:
         """Let time go on while the calling worker thread is inside: it waits, it does not work.
 
-        For tests of a ``def`` job that outlives its timeout: without this the clock would stand still as long as
-        the job holds its thread, and the timeout would never come.
+        For tests of a ``def`` job that outlives its timeout: without this the clock would stand still as long
+        as the job holds its thread, and the timeout would never come.
         """
-        self._loop.waiting_threads.append(None)
+        self._loop._waiting_threads.append(None)
         try:
             yield
         finally:
-            self._loop.waiting_threads.pop()
+            self._loop._waiting_threads.pop()
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An asyncio loop whose ``time()`` starts at zero and jumps to the next timer when nothing is ready.
 
-    The class is a loop factory: ``asyncio.Runner(loop_factory=VirtualTimeLoop)``, or for anyio's pytest plugin an
-    ``anyio_backend`` fixture that returns ``("asyncio", {"loop_factory": VirtualTimeLoop})``.
+    The class is a loop factory: ``asyncio.Runner(loop_factory=VirtualTimeLoop)``, or for anyio's pytest
+    plugin an ``anyio_backend`` fixture that returns ``("asyncio", {"loop_factory": VirtualTimeLoop})``.
 
-    Time stands still while a piece of work is out (see the module). When every task waits and neither a timer nor
-    work that is out can wake one, running the loop raises ``RuntimeError`` with the places where they wait.
+    Time stands still while a piece of work is out (see the module). When every task waits and neither a timer
+    nor work that is out can wake one, running the loop raises ``RuntimeError`` with the places where they
+    wait.
 
     Args:
         start: What ``clock`` shows at ``time()`` zero.
-        grace: Real seconds that a registered socket or pipe is given to become ready before each jump. Zero is
-            enough for two ends inside this loop; a server or a subprocess needs what it takes to answer.
-        patience: Real seconds without anything to wait for after which the loop gives up. A thread that is not
-            counted may still call back in this time. With a socket or pipe registered the loop waits on.
+        grace: Real seconds that sockets, pipes and subprocesses are given to say something before each jump.
+            Zero is enough for two ends inside this loop; a server or a subprocess needs what it takes to
+            answer.
+        patience: Real seconds without anything to wait for after which the loop gives up. A thread that is
+            not counted may still call back in this time. While a socket or a subprocess is open it waits on.
 
     Attributes:
         clock: The clock of this loop.
     """
 
-    # Of asyncio.BaseEventLoop; typeshed does not show it. Cancelled timers are off its top when select() is called.
+    # Of asyncio.BaseEventLoop; typeshed does not show it. Cancelled timers are off its top when select() is
+    # called.
     _scheduled: list[asyncio.TimerHandle]
+    _selector: _VirtualSelector
 
     def __init__(self, *, start: datetime = DEFAULT_START, grace: float = 0.0, patience: float = 5.0) -> None:
         selector = _VirtualSelector()
@@ -185,7 +195,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.grace = grace
         self.patience = patience
         self.clock = VirtualClock(self, start)
-        self.waiting_threads: deque[None] = deque()
+        self._waiting_threads: deque[None] = deque()
+        self._children: list[asyncio.SubprocessTransport] = []
         # Calls into threads that this loop waits for; changed on the loop's thread only.
         self._calls = 0
         # Work that left before this loop existed cannot wake it. A loop that was closed with work out would
@@ -196,14 +207,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return virtual seconds since the loop was made."""
         return self.microseconds / _MICROSECONDS
 
-    def is_held(self) -> bool:
+    def _is_held(self) -> bool:
         """Return whether work is out, so that time stands still."""
         pieces = offload.outstanding()
         if pieces < self._foreign:
             self._foreign = pieces
-        return pieces - self._foreign + self._calls - len(self.waiting_threads) > 0
+        return pieces - self._foreign + self._calls - len(self._waiting_threads) > 0
 
-    def jump(self) -> bool:
+    def _jump(self) -> bool:
         """Set the time to that of the next timer; return False if there is none."""
         when = self._scheduled[0].when() if self._scheduled else math.inf
         if when == math.inf:
@@ -220,7 +231,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             super().run_forever()
 
     def run_in_executor(
-        self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
         future = super().run_in_executor(executor, func, *args)
         if not offload.uncounted.get():
@@ -228,13 +239,34 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             future.add_done_callback(self._call_returned)
         return future
 
+    async def subprocess_exec(self, *args: Any, **kwargs: Any) -> tuple[asyncio.SubprocessTransport, Any]:
+        return self._with_child(await super().subprocess_exec(*args, **kwargs))
+
+    async def subprocess_shell(self, *args: Any, **kwargs: Any) -> tuple[asyncio.SubprocessTransport, Any]:
+        return self._with_child(await super().subprocess_shell(*args, **kwargs))
+
+    def _with_child(
+        self, started: tuple[asyncio.SubprocessTransport, Any]
+    ) -> tuple[asyncio.SubprocessTransport, Any]:
+        self._children.append(started[0])
+        return started
+
+    def _has_outside(self) -> bool:
+        """Return whether a socket, a pipe or a subprocess may have something to say, nobody knows when."""
+        # The end of a process comes through the selector only where pidfd is in use (Linux, Python 3.12),
+        # else from a thread of asyncio's.
+        if self._children:
+            self._children = [child for child in self._children if child.get_returncode() is None]
+        # One is the loop's own wake-up pipe.
+        return len(self._selector.get_map()) > 1 or bool(self._children)
+
     async def shutdown_default_executor(self, *args: float | None, **kwargs: float | None) -> None:
         # It waits for a thread, from Python 3.12 on with a timeout that would come at once.
-        with self.holding():
+        with self._holding():
             await super().shutdown_default_executor(*args, **kwargs)
 
     @contextlib.contextmanager
-    def holding(self) -> Iterator[None]:
+    def _holding(self) -> Iterator[None]:
         """Stop the time for the block. For the loop's own thread."""
         self._calls += 1
         try:
@@ -243,7 +275,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             self._calls -= 1
 
     @contextlib.contextmanager
-    def lending(self) -> Iterator[None]:
+    def _lending(self) -> Iterator[None]:
         """Let time go on for the block: a thread that is waited for waits in turn for this loop."""
         self._calls -= 1
         try:
@@ -265,10 +297,10 @@ class _VirtualSelector(selectors.DefaultSelector):
             return super().select(0)
         if ready := self._outside():
             return ready
-        if self.loop.jump():
+        if self.loop._jump():
             return []
-        # More than the loop's own wake-up pipe: something outside may answer, however late.
-        if len(self.get_map()) > 1:
+        # Something outside may answer, however late.
+        if self.loop._has_outside():
             return super().select(None)
         if ready := super().select(self.loop.patience):
             return ready
@@ -278,12 +310,13 @@ class _VirtualSelector(selectors.DefaultSelector):
         """Return what sockets and threads have brought, waiting for the work that is out."""
         stood_still = 0.0
         while True:
-            # The count is read before the poll: work that comes back between the two has written to the wake-up
-            # pipe before its end was counted. The other way round a result could be overtaken by a timer.
-            held = self.loop.is_held()
+            # The count is read before the poll: work that comes back between the two has written to the
+            # wake-up pipe before its end was counted. The other way round a result could be overtaken by a
+            # timer.
+            held = self.loop._is_held()
             if held:
                 wait = _RECOUNT
-            elif len(self.get_map()) > 1:
+            elif self.loop.grace and self.loop._has_outside():
                 wait = self.loop.grace
             else:
                 wait = 0
@@ -292,9 +325,9 @@ class _VirtualSelector(selectors.DefaultSelector):
             stood_still += _RECOUNT
             if stood_still - _RECOUNT < _STILL_WARNING <= stood_still:
                 logger.warning(
-                    "virtual time has stood still for %.0f real seconds: %d pieces of work are out in threads or "
-                    "processes and do not come back; a thread that waits for virtual time must say so with "
-                    "clock.letting_time_pass()",
+                    "virtual time has stood still for %.0f real seconds: work is out in threads or processes "
+                    "(%d pieces counted by asched.offload) and does not come back; a thread that waits for "
+                    "virtual time must say so with clock.letting_time_pass()",
                     stood_still,
                     offload.outstanding(),
                 )
@@ -312,8 +345,8 @@ def virtual_clock() -> VirtualClock:
         loop = None
     if not isinstance(loop, VirtualTimeLoop):
         raise RuntimeError(
-            "virtual_clock() needs a virtual loop around it: run the coroutine with asched.testing.run_virtual, or "
-            "give asched.testing.VirtualTimeLoop as loop_factory"
+            "virtual_clock() needs a virtual loop around it: run the coroutine with "
+            "asched.testing.run_virtual, or give asched.testing.VirtualTimeLoop as loop_factory"
         )
     return loop.clock
 
@@ -372,8 +405,8 @@ def _refuse_nesting() -> None:
     except RuntimeError:
         return
     raise RuntimeError(
-        "run_virtual() starts a loop of its own and cannot be called where one is running; await the coroutine, or "
-        "call run_virtual() from a plain function"
+        "run_virtual() starts a loop of its own and cannot be called where one is running; await the "
+        "coroutine, or call run_virtual() from a plain function"
     )
 
 
@@ -400,10 +433,11 @@ def _deadlock(loop: VirtualTimeLoop) -> str:
     )
 
 
-# anyio keeps its worker threads to itself, so the two ways between them and the loop are counted at the backend,
-# where they all pass: anyio.to_thread, anyio.Path, anyio.open_file, anyio.from_thread. The replacements stand only
-# while a virtual loop runs, and do nothing on other loops. Counting busy workers in anyio's pools instead was
-# rejected: a worker that idles inside a call of ours cannot be told from one that works.
+# anyio keeps its worker threads to itself, so the two ways between them and the loop are counted at the
+# backend, where they all pass: anyio.to_thread, anyio.Path, anyio.open_file, anyio.from_thread. The
+# replacements stand only while a virtual loop runs, and do nothing on other loops. Counting busy workers in
+# anyio's pools instead was rejected: a worker that idles inside a call of ours cannot be told from one that
+# works.
 _to_thread = AsyncIOBackend.__dict__["run_sync_in_worker_thread"]
 _from_thread = AsyncIOBackend.__dict__["run_async_from_thread"]
 _patch_lock = threading.Lock()
@@ -413,7 +447,7 @@ _patch_users = 0
 async def _counted_to_thread(
     cls: type[AsyncIOBackend],
     func: Callable[[Unpack[Ts]], T],
-    args: tuple[Unpack[Ts]],
+    args: tuple[*Ts],
     abandon_on_cancel: bool = False,
     limiter: anyio.CapacityLimiter | None = None,
 ) -> T:
@@ -421,10 +455,10 @@ async def _counted_to_thread(
     run: Callable[..., Awaitable[T]] = _to_thread.__get__(None, cls)
     if not isinstance(loop, VirtualTimeLoop) or offload.uncounted.get():
         return await run(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
-    # The wait for a token is no work: who holds the token may be sleeping. So it comes before the count begins,
-    # and the call itself gets a limiter that never makes it wait.
+    # The wait for a token is no work: who holds the token may be sleeping. So it comes before the count
+    # begins, and the call itself gets a limiter that never makes it wait.
     async with limiter or cls.current_default_thread_limiter():
-        with loop.holding():
+        with loop._holding():
             return await run(
                 func, args, abandon_on_cancel=abandon_on_cancel, limiter=anyio.CapacityLimiter(math.inf)
             )
@@ -433,14 +467,14 @@ async def _counted_to_thread(
 def _counted_from_thread(
     cls: type[AsyncIOBackend],
     func: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]],
-    args: tuple[Unpack[Ts]],
+    args: tuple[*Ts],
     token: object,
 ) -> T:
-    async def lent(*args: Unpack[Ts]) -> T:
+    async def lent(*args: *Ts) -> T:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, VirtualTimeLoop):
             return await func(*args)
-        with loop.lending():
+        with loop._lending():
             return await func(*args)
 
     run: Callable[..., T] = _from_thread.__get__(None, cls)

@@ -31,8 +31,8 @@ async def clock() -> VirtualClock:
 def require() -> Require:
     """Skip the test when a service is missing, or fail it where ``ASCHED_REQUIRE`` names the service.
 
-    ``ASCHED_REQUIRE`` is a comma list such as ``postgres,redis,chromium``. A skip is then never silent: what the
-    environment promises must be there.
+    ``ASCHED_REQUIRE`` is a comma list such as ``postgres,redis,chromium``. A skip is then never silent: what
+    the environment promises must be there.
     """
     required = {name.strip() for name in os.environ.get("ASCHED_REQUIRE", "").split(",")} - {""}
 
