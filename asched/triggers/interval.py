@@ -1,0 +1,188 @@
+"""Intervals: exact elapsed time on a fixed phase."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Self
+
+from asched.errors import InvalidTrigger
+from asched.instants import DAY, HOUR, MAX_INSTANT, MINUTE, SECOND, from_datetime, to_datetime
+from asched.triggers.base import JSON, BuiltIn, Lang, check_lang
+from asched.triggers.describe import describe_interval
+
+__all__ = ["UNITS", "Interval", "duration"]
+
+UNITS = {"seconds": SECOND, "minutes": MINUTE, "hours": HOUR, "days": DAY, "weeks": 7 * DAY}
+
+_LONGEST = 1000 * 366 * DAY
+
+
+class Interval(BuiltIn):
+    """Every so much elapsed time, at ``anchor + k * step`` for every whole k.
+
+    It knows no wall clock: a day is 86,400 s, and "every day at the same time" is :class:`Daily`. The step is kept in
+    whole microseconds; nothing is added up, so nothing drifts. Without an anchor the answer is ``after + step``;
+    the scheduler sets the anchor when the job is first stored.
+
+    Args:
+        seconds, minutes, hours, days, weeks: Added together. Fractions are rounded to a microsecond.
+        anchor: An aware datetime that is one of the instants.
+
+    Raises:
+        InvalidTrigger: The sum is less than a microsecond, not finite or longer than 1,000 years, or the anchor is
+            naive.
+    """
+
+    __slots__ = ("_anchor", "_step", "_unit")
+    type_name = "interval"
+    timezone = None
+
+    _anchor: int | None
+    _step: int
+    _unit: str
+
+    def __init__(
+        self,
+        seconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        days: float = 0,
+        weeks: float = 0,
+        anchor: datetime | None = None,
+    ) -> None:
+        given = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days, "weeks": weeks}
+        step = sum(duration(amount, unit) for unit, amount in given.items())
+        used = [unit for unit, amount in given.items() if amount]
+        if step < 1:
+            field = used[0] if used else "seconds"
+            raise InvalidTrigger(
+                "an interval needs at least one microsecond, for example Interval(seconds=30); "
+                f"{_shown(given)} rounds to {step}",
+                field=field,
+            )
+        if step > _LONGEST:
+            raise InvalidTrigger("an interval may be 1,000 years at most; use a cron or a one-shot", field=used[0])
+        self._set("_step", step)
+        self._set("_unit", used[0] if len(used) == 1 else "seconds")
+        self._set("_anchor", _read_anchor(anchor))
+
+    @property
+    def step(self) -> timedelta:
+        """The time from one instant to the next."""
+        return timedelta(microseconds=self._step)
+
+    @property
+    def step_us(self) -> int:
+        """The step in microseconds."""
+        return self._step
+
+    @property
+    def anchor(self) -> datetime | None:
+        """One of the instants, in UTC; ``None`` until the interval is bound."""
+        return None if self._anchor is None else to_datetime(self._anchor)
+
+    @property
+    def anchor_us(self) -> int | None:
+        """The anchor in microseconds since 1970-01-01 UTC."""
+        return self._anchor
+
+    @property
+    def unit(self) -> str:
+        """The unit the step was given in, for display; no part of the value."""
+        return self._unit
+
+    @property
+    def amount(self) -> int | float:
+        """The step counted in :attr:`unit`."""
+        whole, rest = divmod(self._step, UNITS[self._unit])
+        return whole if not rest else self._step / UNITS[self._unit]
+
+    def next_us(self, after: int) -> int | None:
+        anchor = self._anchor
+        step = self._step
+        instant = after + step if anchor is None else after + step - (after - anchor) % step
+        return instant if instant <= MAX_INSTANT else None
+
+    def bound(self, now: int, timezone: str, starting: int | None = None) -> Self:
+        if self._anchor is not None:
+            return self
+        return self._anchored(now if starting is None else starting)
+
+    def describe(self, lang: Lang = "en") -> str:
+        check_lang(lang)
+        return describe_interval(self._step, lang)
+
+    def to_json(self) -> dict[str, JSON]:
+        return {
+            "type": self.type_name,
+            "microseconds": self._step,
+            "unit": self._unit,
+            "anchor": None if self._anchor is None else to_datetime(self._anchor).isoformat(),
+        }
+
+    @classmethod
+    def of(cls, step: int, unit: str = "seconds", anchor: int | None = None) -> Self:
+        """Return the interval of ``step`` microseconds, shown in ``unit``; ``anchor`` in microseconds.
+
+        Raises:
+            InvalidTrigger: As the constructor.
+        """
+        if isinstance(step, bool) or not isinstance(step, int) or not 1 <= step <= _LONGEST:
+            raise InvalidTrigger(f"an interval has 1 microsecond to 1,000 years, not {step!r}", field="seconds")
+        if unit not in UNITS:
+            raise InvalidTrigger(f"there is no unit {unit!r}; use one of {', '.join(UNITS)}", field="unit")
+        made = object.__new__(cls)
+        made._set("_step", step)
+        made._set("_unit", unit)
+        made._set("_anchor", anchor)
+        return made
+
+    def _anchored(self, anchor: int) -> Self:
+        return self.of(self._step, self._unit, anchor)
+
+    def _arguments(self) -> dict[str, object]:
+        arguments: dict[str, object] = {self._unit: self.amount}
+        if duration(self.amount, self._unit) != self._step:
+            # A float of this unit cannot hold the step exactly; two integers can.
+            whole, rest = divmod(self._step, DAY)
+            arguments = {"days": whole, "seconds": rest / SECOND}
+        if self._anchor is not None:
+            arguments["anchor"] = to_datetime(self._anchor)
+        return arguments
+
+    def _identity(self) -> tuple[object, ...]:
+        return self._step, self._anchor
+
+
+def duration(amount: float, unit: str, field: str | None = None) -> int:
+    """Return so many of a unit in whole microseconds.
+
+    Raises:
+        InvalidTrigger: The amount is no number, negative or not finite, or the unit is unknown.
+    """
+    field = unit if field is None else field
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)):
+        raise InvalidTrigger(f"{field} must be a number, not {amount!r}", field=field)
+    if not math.isfinite(amount):
+        raise InvalidTrigger(
+            f"{field} must be finite, not {amount!r}; a job that never runs needs no trigger", field=field
+        )
+    if amount < 0:
+        raise InvalidTrigger(f"{field} must not be negative ({amount!r}); time runs forward only", field=field)
+    return round(amount * UNITS[unit])
+
+
+def _read_anchor(anchor: datetime | None) -> int | None:
+    if anchor is None:
+        return None
+    if not isinstance(anchor, datetime) or anchor.utcoffset() is None:
+        raise InvalidTrigger(
+            f"anchor must be an aware datetime, for example datetime(2027, 1, 1, tzinfo=UTC), not {anchor!r}",
+            field="anchor",
+        )
+    return from_datetime(anchor)
+
+
+def _shown(given: dict[str, float]) -> str:
+    return ", ".join(f"{unit}={amount!r}" for unit, amount in given.items() if amount) or "nothing"
