@@ -62,8 +62,7 @@ class FunctionUnknown(AschedError, LookupError):
 
     def __init__(self, func: str, message: str | None = None) -> None:
         super().__init__(
-            message
-            or f"Function not registered: call register_function first, no function is known as {func!r}"
+            message or f"Function not registered: call register_function first, no function is known as {func!r}"
         )
         self.func = func
 
@@ -113,9 +112,7 @@ class VersionConflict(AschedError):
     """The job was changed by somebody else since the version the caller knew."""
 
     def __init__(self, job_id: str, expected: int, actual: int) -> None:
-        super().__init__(
-            f"job {job_id!r} is at version {actual}, not {expected}; read it again and repeat the change"
-        )
+        super().__init__(f"job {job_id!r} is at version {actual}, not {expected}; read it again and repeat the change")
         self.job_id = job_id
         self.expected = expected
         self.actual = actual

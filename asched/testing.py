@@ -245,9 +245,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     async def subprocess_shell(self, *args: Any, **kwargs: Any) -> tuple[asyncio.SubprocessTransport, Any]:
         return self._with_child(await super().subprocess_shell(*args, **kwargs))
 
-    def _with_child(
-        self, started: tuple[asyncio.SubprocessTransport, Any]
-    ) -> tuple[asyncio.SubprocessTransport, Any]:
+    def _with_child(self, started: tuple[asyncio.SubprocessTransport, Any]) -> tuple[asyncio.SubprocessTransport, Any]:
         self._children.append(started[0])
         return started
 
@@ -377,9 +375,7 @@ def run_virtual(
         # A coroutine that is never awaited warns at a random place later.
         main.close()
         raise
-    with asyncio.Runner(
-        loop_factory=lambda: VirtualTimeLoop(start=begins, grace=grace, patience=patience)
-    ) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(start=begins, grace=grace, patience=patience)) as runner:
         return runner.run(main)
 
 
@@ -459,9 +455,7 @@ async def _counted_to_thread(
     # begins, and the call itself gets a limiter that never makes it wait.
     async with limiter or cls.current_default_thread_limiter():
         with loop._holding():
-            return await run(
-                func, args, abandon_on_cancel=abandon_on_cancel, limiter=anyio.CapacityLimiter(math.inf)
-            )
+            return await run(func, args, abandon_on_cancel=abandon_on_cancel, limiter=anyio.CapacityLimiter(math.inf))
 
 
 def _counted_from_thread(

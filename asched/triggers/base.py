@@ -1,7 +1,8 @@
 """What a trigger is, and what all built-in triggers share: they are frozen values.
 
-A trigger decides at which instants a job is due and nothing else. It reads no clock, knows no job and keeps no
-memory of what ran: the same question gets the same answer for as long as the process uses one time zone database.
+A trigger decides at which instants a job is due and nothing else. It reads no clock, knows no job and keeps
+no memory of what ran: the same question gets the same answer for as long as the process uses one time zone
+database.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from asched.instants import MAX_INSTANT, from_datetime, to_datetime
 
 __all__ = ["JSON", "BuiltIn", "Lang", "Trigger"]
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 Lang: TypeAlias = Literal["en", "zh"]
 
 
@@ -48,7 +49,7 @@ class Trigger(Protocol):
 
 
 class BuiltIn:
-    """Base of the built-in triggers: immutable, compared and hashed by value, shown as the call that makes them."""
+    """Base of the built-in triggers: immutable, equal and hashed by value, shown as the call that makes them."""
 
     __slots__ = ()
 
@@ -57,7 +58,7 @@ class BuiltIn:
 
     @property
     def timezone(self) -> str | None:
-        """Name of the zone its wall times are read in; ``None``: the scheduler's, and UTC until that is known."""
+        """Name of the zone of its wall times; ``None``: the scheduler's, and UTC until that is known."""
         raise NotImplementedError
 
     def next_us(self, after: int) -> int | None:
@@ -67,8 +68,9 @@ class BuiltIn:
     def bound(self, now: int, timezone: str, starting: int | None = None) -> Self:
         """Return this trigger with everything fixed that is left open until a job is stored.
 
-        A wall-clock trigger without a zone gets ``timezone``. An interval without an anchor, and a delay, count
-        from ``starting`` if it is given, else from ``now``. A trigger that leaves nothing open returns itself.
+        A wall-clock trigger without a zone gets ``timezone``. An interval without an anchor, and a delay,
+        count from ``starting`` if it is given, else from ``now``. A trigger that leaves nothing open returns
+        itself.
 
         Args:
             now: The instant at which the job is stored, in microseconds.
@@ -81,11 +83,11 @@ class BuiltIn:
         raise NotImplementedError
 
     def describe(self, lang: Lang = "en") -> str:
-        """Return a sentence in English (``"en"``) or Simplified Chinese (``"zh"``); it names a zone other than UTC."""
+        """Return a line in English (``"en"``) or Simplified Chinese (``"zh"``); it names a zone other than UTC."""
         raise NotImplementedError
 
     def to_json(self) -> dict[str, JSON]:
-        """Return the stored form, which :func:`asched.triggers.from_json` reads. It is the same in every release."""
+        """Return the stored form, the same in every release, for :func:`asched.triggers.from_json`."""
         raise NotImplementedError
 
     def next_after(self, after: datetime) -> datetime | None:
@@ -129,7 +131,8 @@ class BuiltIn:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._arguments().items())})"
 
-    # Copies and pickles go through the constructor: the shared tables a trigger refers to are then shared again.
+    # Copies and pickles go through the constructor: the shared tables a trigger refers to are then shared
+    # again.
     def __reduce__(self) -> tuple[Callable[..., BuiltIn], tuple[type[BuiltIn], dict[str, object]]]:
         return _rebuild, (type(self), self._arguments())
 

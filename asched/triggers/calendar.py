@@ -28,8 +28,8 @@ def _pattern(days: frozenset[int], hours: tuple[int, ...], minute: int, second: 
 class Hourly(WallClock):
     """Every hour, when the wall clock of the zone reads this minute.
 
-    It follows real time: where the clock is set back an hour both passes count, and a day has 25 runs; where it is
-    set forward there are 23. In a zone such as Asia/Kolkata minute 0 is minute 30 of UTC.
+    It follows real time: where the clock is set back an hour both passes count, and a day has 25 runs; where
+    it is set forward there are 23. In a zone such as Asia/Kolkata minute 0 is minute 30 of UTC.
 
     Args:
         minute: 0 to 59, as a number or as ``"30"`` or ``":30"``.
@@ -103,7 +103,8 @@ class Weekly(WallClock):
     """On some days of every week at a time of the wall clock.
 
     Args:
-        days: Numbers from 0 = Monday to 6 = Sunday, English names (``"monday"`` or ``"mon"``, in any case), or both.
+        days: Numbers from 0 = Monday to 6 = Sunday, English names (``"monday"`` or ``"mon"``, in any case),
+            or both.
         time: ``"HH:MM"`` or ``"HH:MM:SS"``.
         timezone: Name of the zone; ``None`` is the scheduler's.
 
@@ -140,7 +141,7 @@ class Weekly(WallClock):
         return self.days, self.time, self.timezone
 
 
-def _read_minute(minute: int | str) -> int:
+def _read_minute(minute: object) -> int:
     if isinstance(minute, str):
         match = _MINUTE.fullmatch(minute)
         number = int(match[1] or match[2]) if match else -1
@@ -151,7 +152,7 @@ def _read_minute(minute: int | str) -> int:
     return number
 
 
-def _read_days(days: Iterable[int | str]) -> tuple[int, ...]:
+def _read_days(days: object) -> tuple[int, ...]:
     if isinstance(days, str) or not isinstance(days, Iterable):
         raise InvalidTrigger(f"days must be a list such as [0, 4] or ['monday', 'friday'], not {days!r}", field="days")
     read = {_read_day(day) for day in days}
@@ -160,7 +161,7 @@ def _read_days(days: Iterable[int | str]) -> tuple[int, ...]:
     return tuple(sorted(read))
 
 
-def _read_day(day: int | str) -> int:
+def _read_day(day: object) -> int:
     if isinstance(day, str):
         name = day.strip().lower()
         for number, known in enumerate(_DAY_NAMES):

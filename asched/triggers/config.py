@@ -23,23 +23,21 @@ _T = TypeVar("_T")
 def from_config(schedule_type: str, schedule_config: Mapping[str, JSON], timezone: str | None) -> BuiltIn:
     """Return the trigger that a request describes.
 
-    The forms of ``schedule_config``: ``{"interval": 60, "unit": "seconds"}``; ``{"time": "30"}`` or ``":30"`` (hourly);
-    ``{"time": "02:00"}`` (daily); ``{"time": "10:00", "days": [0, 4]}``, days also by name (weekly);
-    ``{"expression": "*/5 * * * *"}``; ``{"delay": 10, "unit": "seconds"}`` or ``{"at": "2027-01-01 09:00"}`` (once).
-    A unit left out is seconds.
+    The forms of ``schedule_config``: ``{"interval": 60, "unit": "seconds"}``; ``{"time": "30"}`` or ``":30"``
+    (hourly); ``{"time": "02:00"}`` (daily); ``{"time": "10:00", "days": [0, 4]}``, days also by name
+    (weekly); ``{"expression": "*/5 * * * *"}``; ``{"delay": 10, "unit": "seconds"}`` or ``{"at": "2027-01-01
+    09:00"}`` (once). A unit left out is seconds.
 
     Raises:
         InvalidTrigger: Something is unknown, missing or wrong; ``field`` is ``schedule_type``, ``timezone``,
             ``schedule_config`` or a member of it such as ``schedule_config.interval``.
     """
-    build = _BUILDERS.get(schedule_type) if isinstance(schedule_type, str) else None
+    build = _BUILDERS.get(schedule_type)
     if build is None:
         raise InvalidTrigger(
             f"there is no schedule_type {schedule_type!r}; use one of {', '.join(_BUILDERS)}",
             field="schedule_type",
         )
-    if not isinstance(schedule_config, Mapping):
-        raise InvalidTrigger(f"schedule_config must be an object, not {schedule_config!r}", field="schedule_config")
     if timezone is not None:
         timezone = canonical(timezone)
     return build(schedule_config, timezone)
@@ -48,7 +46,8 @@ def from_config(schedule_type: str, schedule_config: Mapping[str, JSON], timezon
 def to_config(trigger: Trigger) -> tuple[str, dict[str, JSON], str | None]:
     """Return ``schedule_type``, ``schedule_config`` and ``timezone`` of a built-in trigger.
 
-    :func:`from_config` makes an equal trigger of them, but for an interval's anchor, which has no place in the form.
+    :func:`from_config` makes an equal trigger of them, but for an interval's anchor, which has no place in
+    the form.
 
     Raises:
         TriggerNotStorable: The trigger is of the user's own class.
@@ -56,7 +55,7 @@ def to_config(trigger: Trigger) -> tuple[str, dict[str, JSON], str | None]:
     if isinstance(trigger, BuiltIn) and is_storable(trigger):
         return trigger.type_name, _config(trigger), trigger.timezone
     raise TriggerNotStorable(
-        f"{type(trigger).__name__} is a trigger class of your own; only the built-in triggers have a schedule_config"
+        f"{type(trigger).__name__} is a trigger of your own; only the built-in ones have a schedule_config"
     )
 
 

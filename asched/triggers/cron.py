@@ -1,7 +1,7 @@
 """Cron expressions: five fields, or six with the seconds first. The guide has the dialect as a table.
 
-Sources: Debian's crontab(5) and cron(8) for day-of-month OR day-of-week, the star rule and clock changes; Quartz for
-L, W and #.
+Sources: Debian's crontab(5) and cron(8) for day-of-month OR day-of-week, the star rule and clock changes;
+Quartz for L, W and #.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _LONGEST = 1000
 class Cron(WallClock):
     """When the wall clock of the zone matches a cron expression.
 
-    An expression whose second, minute or hour starts with a star follows real time; any other has fixed times, each of
-    which comes once a day (see the guide on clock changes).
+    An expression whose second, minute or hour starts with a star follows real time; any other has fixed
+    times, each of which comes once a day (see the guide on clock changes).
 
     Args:
-        expression: ``minute hour day-of-month month day-of-week``, the same with seconds in front, or a macro such as
-            ``@daily``.
+        expression: ``minute hour day-of-month month day-of-week``, the same with seconds in front, or a macro
+            such as ``@daily``.
         timezone: Name of the zone; ``None`` is the scheduler's.
 
     Raises:
@@ -83,8 +83,8 @@ class Cron(WallClock):
 class MonthDay(NamedTuple):
     """A day of the month that is no plain number.
 
-    ``kind`` is ``"L"`` (``number`` days before the last), ``"LW"`` (the last weekday) or ``"W"`` (the weekday nearest
-    to day ``number``).
+    ``kind`` is ``"L"`` (``number`` days before the last), ``"LW"`` (the last weekday) or ``"W"`` (the weekday
+    nearest to day ``number``).
     """
 
     kind: str
@@ -99,7 +99,7 @@ class NthDay(NamedTuple):
 
 
 class Fields(NamedTuple):
-    """What an expression says, field by field. Numbers are sorted; months count from 1, weekdays from Monday = 0."""
+    """What an expression says, field by field; numbers are sorted, months from 1, weekdays from Monday = 0."""
 
     texts: tuple[str, str, str, str, str, str]
     seconds: tuple[int, ...]
@@ -174,9 +174,7 @@ def _split(expression: str) -> tuple[str, str, str, str, str, str]:
     if expression.upper().startswith(("TZ=", "CRON_TZ=")):
         raise _error("a zone does not belong into the expression; pass it as timezone=")
     if len(texts) == 7:
-        raise _error(
-            f"{expression!r} has 7 fields; there is no field for years: bound the job with until, or use a one-shot"
-        )
+        raise _error(f"{expression!r} has 7 fields; there is none for years: use until, or a one-shot")
     if len(texts) == 5:
         texts.insert(0, "0")
     if len(texts) != 6 or not all(texts):
@@ -206,10 +204,8 @@ class _TimeField(NamedTuple):
             return list(range(self.low, self.high + 1, step))
         start_text, dash, end_text = body.partition("-")
         start = self.number(start_text, text)
-        if dash:
-            end = self.number(end_text, text)
-        else:
-            end = self.high if slash else start
+        last = end_text if dash else str(self.high) if slash else start_text
+        end = self.number(last, text)
         if end < start:
             # A range over the end of the field goes on at its beginning: 22-2 is 22, 23, 0, 1, 2.
             size = self.high - self.low + 1
@@ -237,12 +233,13 @@ class _TimeField(NamedTuple):
         elif word == "?":
             hint = "; '?' belongs into the day fields, write '*'"
         raise _error(
-            f"{self.name} field {text!r}: {word!r} is not a {self.name}, which is {self.low} to {self.high}{named}{hint}"
+            f"{self.name} field {text!r}: {word!r} is not a {self.name}, which is {self.low} to {self.high}"
+            f"{named}{hint}"
         )
 
 
-# A step over the whole of a day field is no mistake: `*/100,1-7 * MON` makes the field start with a star, and so
-# asks for a day that is one of the first seven AND a Monday.
+# A step over the whole of a day field is no mistake: `*/100,1-7 * MON` makes the field start with a star, and
+# so asks for a day that is one of the first seven AND a Monday.
 _MONTH_DAY = _TimeField("day-of-month", 1, 31, longest_step=_LONGEST)
 _WEEKDAY = _TimeField("day-of-week", 0, 6, _WEEKDAYS, longest_step=_LONGEST)
 
@@ -263,8 +260,8 @@ def _month_days(text: str) -> tuple[tuple[int, ...], tuple[MonthDay, ...]]:
             special.append(MonthDay("W", int(part[:-1])))
         elif part[:1] == "L" or part[-1:] == "W":
             raise _error(
-                f"day-of-month field {text!r}: {part!r} is not understood; there are L (last day), L-1 to L-30, LW "
-                "(last weekday) and 1W to 31W (nearest weekday)"
+                f"day-of-month field {text!r}: {part!r} is not understood; there are L (last day), L-1 to L-30, "
+                "LW (last weekday) and 1W to 31W (nearest weekday)"
             )
         else:
             plain.update(_MONTH_DAY.part(part, text))

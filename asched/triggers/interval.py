@@ -21,17 +21,17 @@ _LONGEST = 1000 * 366 * DAY
 class Interval(BuiltIn):
     """Every so much elapsed time, at ``anchor + k * step`` for every whole k.
 
-    It knows no wall clock: a day is 86,400 s, and "every day at the same time" is :class:`Daily`. The step is kept in
-    whole microseconds; nothing is added up, so nothing drifts. Without an anchor the answer is ``after + step``;
-    the scheduler sets the anchor when the job is first stored.
+    It knows no wall clock: a day is 86,400 s, and "every day at the same time" is :class:`Daily`. The step is
+    kept in whole microseconds; nothing is added up, so nothing drifts. Without an anchor the answer is
+    ``after + step``; the scheduler sets the anchor when the job is first stored.
 
     Args:
         seconds, minutes, hours, days, weeks: Added together. Fractions are rounded to a microsecond.
         anchor: An aware datetime that is one of the instants.
 
     Raises:
-        InvalidTrigger: The sum is less than a microsecond, not finite or longer than 1,000 years, or the anchor is
-            naive.
+        InvalidTrigger: The sum is less than a microsecond, not finite or longer than 1,000 years, or the
+            anchor is naive.
     """
 
     __slots__ = ("_anchor", "_step", "_unit")
@@ -122,7 +122,7 @@ class Interval(BuiltIn):
         }
 
     @classmethod
-    def of(cls, step: int, unit: str = "seconds", anchor: int | None = None) -> Self:
+    def of(cls, step: object, unit: str = "seconds", anchor: int | None = None) -> Self:
         """Return the interval of ``step`` microseconds, shown in ``unit``; ``anchor`` in microseconds.
 
         Raises:
@@ -155,7 +155,7 @@ class Interval(BuiltIn):
         return self._step, self._anchor
 
 
-def duration(amount: float, unit: str, field: str | None = None) -> int:
+def duration(amount: object, unit: str, field: str | None = None) -> int:
     """Return so many of a unit in whole microseconds.
 
     Raises:
@@ -173,7 +173,7 @@ def duration(amount: float, unit: str, field: str | None = None) -> int:
     return round(amount * UNITS[unit])
 
 
-def _read_anchor(anchor: datetime | None) -> int | None:
+def _read_anchor(anchor: object) -> int | None:
     if anchor is None:
         return None
     if not isinstance(anchor, datetime) or anchor.utcoffset() is None:

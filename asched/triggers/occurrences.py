@@ -1,7 +1,8 @@
 """Questions the planner asks of any trigger: the next instant, the newest missed one, how many were missed.
 
-The built-in triggers are answered by arithmetic. A trigger of the user's own only knows what comes next; it is asked
-as seldom as possible, and checked: an answer that does not move on would make the scheduler run in a circle.
+The built-in triggers are answered by arithmetic. A trigger of the user's own only knows what comes next; it
+is asked as seldom as possible, and checked: an answer that does not move on would make the scheduler run in a
+circle.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ BUILT_IN = frozenset({Interval, Hourly, Daily, Weekly, Cron, Once})
 class Preview(NamedTuple):
     """A coming instant, in microseconds, and what a clock change does to it.
 
-    ``note`` is ``"gap"`` if the clock skips the time asked for and the job runs when the gap ends, ``"fold"`` if the
-    clock reads the time twice: fixed times run in the first pass only, times that follow real time in both.
+    ``note`` is ``"gap"`` if the clock skips the time asked for and the job runs when the gap ends, ``"fold"``
+    if the clock reads the time twice: fixed times run in the first pass only, times that follow real time
+    in both.
     """
 
     at: int
@@ -44,7 +46,8 @@ def next_instant(trigger: Trigger, after: int) -> int | None:
     """Return the first instant of the trigger later than ``after``, both in microseconds.
 
     Raises:
-        InvalidTrigger: A trigger of the user's own answered with something that is not a later aware datetime.
+        InvalidTrigger: A trigger of the user's own answered with something that is not a later aware
+            datetime.
     """
     if isinstance(trigger, BuiltIn) and type(trigger) in BUILT_IN:
         return trigger.next_us(after)
@@ -54,8 +57,8 @@ def next_instant(trigger: Trigger, after: int) -> int | None:
 def latest_between(trigger: Trigger, after: int, until: int) -> int | None:
     """Return the newest instant later than ``after`` and not later than ``until``.
 
-    Constant time for an interval; a few steps for a wall-clock trigger, also over years; for a trigger of the user's
-    own a number of questions that grows with the logarithm of the time between.
+    Constant time for an interval; a few steps for a wall-clock trigger, also over years; for a trigger of the
+    user's own a number of questions that grows with the logarithm of the time between.
 
     Raises:
         InvalidTrigger: As :func:`next_instant`.
@@ -65,7 +68,7 @@ def latest_between(trigger: Trigger, after: int, until: int) -> int | None:
     if until <= after:
         return None
     if type(trigger) is Interval:
-        newest = until - (until - trigger.anchor_us) % trigger.step_us if trigger.anchor_us is not None else after
+        newest = until - (until - (trigger.anchor_us or 0)) % trigger.step_us
         return newest if newest > after else None
     if type(trigger) in BUILT_IN and isinstance(trigger, WallClock):
         return trigger._plan.latest(after, until)
@@ -84,8 +87,9 @@ def count_between(trigger: Trigger, after: int, until: int) -> int:
     until = min(until, MAX_INSTANT)
     if until <= after:
         return 0
-    if type(trigger) is Interval and trigger.anchor_us is not None:
-        return (until - trigger.anchor_us) // trigger.step_us - (after - trigger.anchor_us) // trigger.step_us
+    if type(trigger) is Interval:
+        anchor = trigger.anchor_us or 0
+        return (until - anchor) // trigger.step_us - (after - anchor) // trigger.step_us
     if type(trigger) in BUILT_IN and isinstance(trigger, WallClock):
         return trigger._plan.count(after, until)
     count = 0
@@ -104,8 +108,10 @@ def preview(trigger: Trigger, after: int, n: int) -> list[Preview]:
     """
     trigger = _bound(trigger, after)
     shown: list[Preview] = []
-    instant: int | None = after
-    while len(shown) < n and (instant := next_instant(trigger, instant)) is not None:
+    while len(shown) < n:
+        instant = next_instant(trigger, after)
+        if instant is None:
+            break
         note: Note | None = None
         if type(trigger) in BUILT_IN:
             if isinstance(trigger, WallClock):
@@ -113,6 +119,7 @@ def preview(trigger: Trigger, after: int, n: int) -> list[Preview]:
             elif isinstance(trigger, Once):
                 note = trigger.note
         shown.append(Preview(instant, note))
+        after = instant
     return shown
 
 
@@ -138,8 +145,8 @@ def _next_of_own(trigger: Trigger, after: int) -> int | None:
 
 
 def _latest_by_asking(trigger: Trigger, after: int, until: int) -> int | None:
-    # Look back twice as far each time until there is an instant. None of them then lies in the later half, which the
-    # look before has searched, so bisection over the earlier half finds the last.
+    # Look back twice as far each time until there is an instant. None of them then lies in the later half,
+    # which the look before has searched, so bisection over the earlier half finds the last.
     back = 1
     empty_from = until
     while True:

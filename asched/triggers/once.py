@@ -26,20 +26,21 @@ _MICROSECOND = timedelta(microseconds=1)
 class Once(BuiltIn):
     """A single instant.
 
-    A naive date and time is read in the trigger's zone, by the same rule as :class:`Daily`: in a gap it comes when
-    the gap ends, in a fold in the first pass, unless the datetime says ``fold=1``. An aware one is that instant; the
-    zone then serves for display. A delay counts from the moment the job is first stored, or from its ``starting``;
-    a delay of 0 means at once.
+    A naive date and time is read in the trigger's zone, by the same rule as :class:`Daily`: in a gap it comes
+    when the gap ends, in a fold in the first pass, unless the datetime says ``fold=1``. An aware one is that
+    instant; the zone then serves for display. A delay counts from the moment the job is first stored, or from
+    its ``starting``; a delay of 0 means at once.
 
     Args:
         at: A datetime; a text such as ``"2027-01-01"`` (midnight), ``"2027-01-01 09:00"``,
-            ``"2027-01-01T09:00:00.5"``, each with ``Z`` or an offset such as ``+02:00`` after the time if wanted; or
-            a timedelta, the delay.
+            ``"2027-01-01T09:00:00.5"``, each with ``Z`` or an offset such as ``+02:00`` after the time if
+            wanted; or a timedelta, the delay.
         timezone: Name of the zone; ``None`` is the zone of an aware datetime if that has a name, else the
             scheduler's.
 
     Raises:
-        InvalidTrigger: The text is no date and time, the delay is negative or too long, or there is no such zone.
+        InvalidTrigger: The text is no date and time, the delay is negative or too long, or there is no such
+            zone.
     """
 
     __slots__ = ("_at", "_instant", "timezone")
@@ -175,7 +176,7 @@ def _checked_delay(delay: timedelta) -> timedelta:
 
 
 def _read_text(text: str) -> datetime:
-    remedy = "write 'YYYY-MM-DD HH:MM[:SS]', with 'Z' or an offset such as '+02:00' if it is not local to the zone"
+    remedy = "write 'YYYY-MM-DD HH:MM[:SS]', with 'Z' or an offset such as '+02:00' if it is no time of the zone"
     if not _FORM.fullmatch(text):
         raise InvalidTrigger(f"at {text[:80]!r} is not a date and time; {remedy}", field="at")
     try:

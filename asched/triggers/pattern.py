@@ -70,8 +70,8 @@ class MonthDays:
 
     Args:
         months: 1 to 12.
-        mask: Gives for the weekday of the month's first day, and for the month's length, the chosen days as bits;
-            bit 0 is the first of the month.
+        mask: Gives for the weekday of the month's first day, and for the month's length, the chosen days as
+            bits; bit 0 is the first of the month.
     """
 
     __slots__ = ("_mask", "_masks", "_months")

@@ -1,11 +1,12 @@
 """From wall readings to instants: the rules for clock changes, in one place for all wall-clock triggers.
 
 Fixed times come at the first instant at which the wall clock reads the time or later. On a normal day that is
-the time itself; in a fold it is the first pass, once; in a gap it is the instant the gap ends, and several times in
-one gap are one instant. Source: Debian's cron(8), there limited to changes of less than three hours, here not.
+the time itself; in a fold it is the first pass, once; in a gap it is the instant the gap ends, and several
+times in one gap are one instant. Source: Debian's cron(8), there limited to changes of less than three hours,
+here not.
 
-Times that follow real time (a star in the second, minute or hour; hourly) come at every instant whose wall reading
-matches: in both passes of a fold, never in a gap.
+Times that follow real time (a star in the second, minute or hour; hourly) come at every instant whose wall
+reading matches: in both passes of a fold, never in a gap.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ Note: TypeAlias = Literal["gap", "fold"]
 class Plan:
     """A pattern of wall readings in a zone. Immutable, shared by all triggers that say the same.
 
-    Why this is right: let R(t) be the latest reading seen up to the instant t. A fixed reading w is due at the first
-    instant t with R(t) >= w, so it is due after t exactly if w > R(t). The next instant therefore belongs to the
-    first reading of the pattern above R(after), whatever gaps and folds lie between, and readings in (R(a), R(b)]
-    are those due in (a, b]. Proof: tests/unit/triggers/test_against_oracle.py.
+    Why this is right: let R(t) be the latest reading seen up to the instant t. A fixed reading w is due at
+    the first instant t with R(t) >= w, so it is due after t exactly if w > R(t). The next instant therefore
+    belongs to the first reading of the pattern above R(after), whatever gaps and folds lie between, and
+    readings in (R(a), R(b)] are those due in (a, b]. Proof: tests/unit/triggers/test_against_oracle.py.
     """
 
     __slots__ = ("_follows_real_time", "_pattern", "_timeline")
@@ -103,7 +104,8 @@ class Plan:
         start, _, offset, peak = self._timeline.at(instant)
         if len(self._timeline.instants_of(instant + offset)) > 1:
             return "fold"
-        if instant == start and not self._follows_real_time and self._pattern.count(peak - 1, start + offset - 1):
+        skipped = not self._follows_real_time and self._pattern.count(peak - 1, start + offset - 1)
+        if instant == start and skipped:
             return "gap"
         return None
 

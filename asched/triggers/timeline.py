@@ -1,14 +1,14 @@
 """What the wall clock of a zone reads at each instant, as integers.
 
-An aware datetime adds in wall time and compares without its fold, so nothing here keeps one: a zone is a row of
-segments, each with one offset from UTC, and reading the clock is one addition. Wall readings are microseconds
-since 1970-01-01 00:00 of the wall clock; instants are microseconds UTC.
+An aware datetime adds in wall time and compares without its fold, so nothing here keeps one: a zone is a row
+of segments, each with one offset from UTC, and reading the clock is one addition. Wall readings are
+microseconds since 1970-01-01 00:00 of the wall clock; instants are microseconds UTC.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from asched.instants import DAY, EPOCH, MAX_INSTANT, SECOND
@@ -26,8 +26,8 @@ _FAR_PAST, _FAR_FUTURE = -(1 << 62), 1 << 62
 
 _UNIX_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
-# Two equal offsets this far apart have no other one between them: the shortest stay at an offset in the database
-# is four days (Freetown, 1 to 5 September 1939).
+# Two equal offsets this far apart have no other one between them: the shortest stay at an offset in the
+# database is four days (Freetown, 1 to 5 September 1939).
 _PROBE = 2 * DAY
 
 # How far before a year its first segment must look for a clock that was set back. The largest step in the
@@ -38,9 +38,9 @@ _LOOK_BACK = 4 * DAY
 class Segment(NamedTuple):
     """A stretch of time with one offset. ``end`` is exclusive.
 
-    ``peak`` is the reading that the wall clock had come up to before the segment: readings below it have been seen
-    already (the clock was set back, a fold) if ``peak > start + offset``; readings from it to ``start + offset``
-    never come (a gap) if it is less.
+    ``peak`` is the reading that the wall clock had come up to before the segment: readings below it have been
+    seen already (the clock was set back, a fold) if ``peak > start + offset``; readings from it to ``start +
+    offset`` never come (a gap) if it is less.
     """
 
     start: int
@@ -153,7 +153,7 @@ class Timeline:
         return tuple(kept)
 
     def _change(self, low: int, high: int, offset: int) -> int:
-        """Return the first instant after ``low`` whose offset is another one; transitions are at whole seconds."""
+        """Return the first instant after ``low`` with another offset; transitions are at whole seconds."""
         low, high = low // SECOND, high // SECOND
         while high - low > 1:
             middle = (low + high) // 2
@@ -164,7 +164,7 @@ class Timeline:
         return high * SECOND
 
 
-@lru_cache(maxsize=None)
+@cache
 def _of_zone(tz: tzinfo) -> Timeline:
     return Timeline(tz)
 

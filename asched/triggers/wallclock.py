@@ -40,7 +40,7 @@ def zone_name(timezone: str | None) -> str | None:
     return None if timezone is None else canonical(timezone)
 
 
-def read_time(time: str) -> tuple[int, int, int]:
+def read_time(time: object) -> tuple[int, int, int]:
     """Return hour, minute and second of ``HH:MM`` or ``HH:MM:SS``."""
     match = _TIME.fullmatch(time) if isinstance(time, str) else None
     if match is None:

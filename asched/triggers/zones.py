@@ -71,8 +71,8 @@ def _spelling_is_exact(name: str) -> bool:
     # A disk that ignores case would open any spelling, and names that differ would then be one zone.
     if name == name.lower() or name == name.upper():
         return name in _names().values()
-    # A directory is an OSError, a path outside the database or a file of another kind a ValueError, an unknown
-    # name a KeyError (ZoneInfoNotFoundError).
+    # A directory is an OSError, a path outside the database or a file of another kind a ValueError, an
+    # unknown name a KeyError (ZoneInfoNotFoundError).
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -115,8 +115,8 @@ def _offset_refusal(shown: str, offset: re.Match[str]) -> str:
     if minutes != "00" or not hours or reversed_name.lower() not in _names():
         return f"timezone {shown} is an offset, not a zone; {advice}"
     return (
-        f"timezone {shown} is an offset, not a zone; {advice}, or write {reversed_name!r}: in Etc names the sign "
-        f"is reversed, so that one is UTC{sign}{hours}"
+        f"timezone {shown} is an offset, not a zone; {advice}, or write {reversed_name!r}: the sign in "
+        f"Etc names is reversed, so that one is UTC{sign}{hours}"
     )
 
 

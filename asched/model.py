@@ -1,0 +1,403 @@
+"""What asched speaks of: jobs, runs, attempts, policies and their states.
+
+Two layers share this module. :class:`JobSpec`, :class:`Policy` and the enums are what the engine and the stores
+pass to each other: instants are integer microseconds. :class:`Job`, :class:`Run` and the other frozen
+dataclasses are what the user gets: instants are aware UTC datetimes, durations float seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from asched.triggers import Trigger
+
+__all__ = [
+    "DEFAULT_POLICY",
+    "JSON",
+    "Attempt",
+    "Backoff",
+    "CatchUp",
+    "ErrorInfo",
+    "Group",
+    "Job",
+    "JobCounts",
+    "JobSpec",
+    "JobStatus",
+    "Node",
+    "OnCrash",
+    "Origin",
+    "Outcome",
+    "Overlap",
+    "Page",
+    "Policy",
+    "Progress",
+    "Reason",
+    "Run",
+    "RunStatus",
+    "Statistics",
+]
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+T = TypeVar("T")
+
+
+class JobStatus(StrEnum):
+    """The first of these that holds is the job's status."""
+
+    UNRESOLVED = "unresolved"
+    """No live node has the function, or the declaration; the job is kept and does not run."""
+    PAUSED = "paused"
+    RUNNING = "running"
+    FINISHED = "finished"
+    """The trigger has no further instant."""
+    SCHEDULED = "scheduled"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. The last seven are final."""
+
+    PENDING = "pending"
+    """Waits to be started: queued behind another run, asked for by hand, or interrupted by a stop."""
+    RUNNING = "running"
+    RETRYING = "retrying"
+    """An attempt failed and the next one waits for its back-off."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    """Not started although the scheduler was there; ``reason`` says why."""
+    MISSED = "missed"
+    """Not started because no scheduler was there, or others stood for it; ``reason`` says which."""
+    LOST = "lost"
+    """The node died while the run was active, and the job asked not to be run again."""
+
+    @property
+    def final(self) -> bool:
+        return self not in _OPEN
+
+
+_OPEN = frozenset({RunStatus.PENDING, RunStatus.RUNNING, RunStatus.RETRYING})
+
+
+class Reason(StrEnum):
+    """Why an instant did not start, or a run ended as it did."""
+
+    OVERLAP = "overlap"
+    """The job was active and its overlap policy admits no other run."""
+    PAUSED = "paused"
+    ABANDONED = "abandoned"
+    """A thread of an earlier attempt, past its timeout, still runs on this node."""
+    COALESCED = "coalesced"
+    """A newer instant was due as well and stands for this one."""
+    NO_CATCH_UP = "no_catch_up"
+    """The instant passed while nothing ran, and the job catches up on nothing."""
+    CATCH_UP_WINDOW = "catch_up_window"
+    """The instant passed longer ago than the job's catch-up window."""
+    CATCH_UP_LIMIT = "catch_up_limit"
+    """More instants passed than one catch-up replays."""
+    PAST = "past"
+    """The instant lay in the past when the job was declared."""
+    OPERATOR = "operator"
+    """Somebody cancelled the run."""
+    JOB_CANCELLED = "job_cancelled"
+    SUPERSEDED = "superseded"
+    """A newer run of the job took its place (overlap ``cancel_running``)."""
+    ABORTED = "aborted"
+    """The function raised :class:`~asched.Abort`, or an error that ends retrying."""
+    NODE_DIED = "node_died"
+    STOPPED = "stopped"
+    """The scheduler stopped while the run was active."""
+
+
+class Outcome(StrEnum):
+    """How one attempt ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    """The scheduler stopped before the attempt was done; it does not count against the retries."""
+    LOST = "lost"
+    """The node died."""
+
+
+class Overlap(StrEnum):
+    """What happens to an instant that comes due while a run of the job is active."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    """Keep one, and start it when the active run ends; any further one is skipped."""
+    CANCEL_RUNNING = "cancel_running"
+    ALLOW = "allow"
+
+
+class CatchUp(StrEnum):
+    """What happens to instants that passed while no scheduler was there."""
+
+    LATEST = "latest"
+    """One run stands for all of them; its due time is the newest."""
+    ALL = "all"
+    """Each gets its run, one after the other, within the catch-up window."""
+    SKIP = "skip"
+
+
+class OnCrash(StrEnum):
+    """What happens to a run whose node died."""
+
+    RERUN = "rerun"
+    """Start it again: at least once."""
+    LOST = "lost"
+    """Record it as lost: at most once."""
+
+
+class Origin(StrEnum):
+    """Who made the job."""
+
+    DECLARED = "declared"
+    """A decorator in the code."""
+    API = "api"
+    """A call of ``add_job``, or a request."""
+
+
+class Backoff(NamedTuple):
+    """Seconds between attempts: ``first``, then ``factor`` times as long each time, at most ``limit``.
+
+    With ``jitter`` the wait is drawn uniformly between 0 and that bound ("full jitter"), so that jobs that
+    failed together do not come back together.
+    """
+
+    first: float = 2.0
+    factor: float = 2.0
+    limit: float = 3600.0
+    jitter: bool = True
+
+
+class Policy(NamedTuple):
+    """How a job's occurrences are handled. Durations are seconds. Equal policies are one object."""
+
+    timeout: float | None = None
+    max_retries: int = 3
+    backoff: Backoff = Backoff()
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp.LATEST
+    catch_up_window: float | None = None
+    on_crash: OnCrash = OnCrash.RERUN
+    jitter: float = 0.0
+    in_process: bool = False
+
+    def interned(self) -> Policy:
+        """Return the one object that stands for this policy, so that 100,000 jobs share a few."""
+        return _POLICIES.setdefault(self, self)
+
+
+_POLICIES: dict[Policy, Policy] = {}
+DEFAULT_POLICY = Policy().interned()
+
+
+class JobSpec(NamedTuple):
+    """What a job is, apart from what has become of it. Immutable; an edit is a new spec."""
+
+    id: str
+    name: str
+    func: str
+    """``module:qualname``, the name in the registry."""
+    trigger: Trigger
+    group: str = "default"
+    tags: tuple[str, ...] = ()
+    payload: bytes | None = None
+    """``[args, kwargs]`` as JSON, ``None`` when both are empty. Bytes, so that no run sees another's changes."""
+    policy: Policy = DEFAULT_POLICY
+    origin: Origin = Origin.API
+    starting: int | None = None
+    until: int | None = None
+    max_runs: int | None = None
+    declaration: str | None = None
+    """Fingerprint of the decorator's words; a changed one replaces edits made by operators."""
+    generation: int = 0
+
+
+class ErrorInfo(NamedTuple):
+    """An exception as it is kept: class name, message, and the formatted traceback."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class Progress(NamedTuple):
+    done: float
+    total: float | None
+
+
+class Attempt(NamedTuple):
+    """One call of the function inside a run. ``outcome`` is ``None`` while it runs."""
+
+    number: int
+    node: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: Outcome | None
+    error: ErrorInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A stored intention: a function, a trigger, and how to handle what comes due."""
+
+    id: str
+    name: str
+    func: str
+    origin: Origin
+    trigger: Trigger
+    group: str
+    tags: tuple[str, ...]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    policy: Policy
+    status: JobStatus
+    paused: bool
+    next_run_at: datetime | None
+    last_run_at: datetime | None
+    last_status: RunStatus | None
+    active_runs: int
+    run_count: int
+    """Runs that started, manual ones included."""
+    failure_count: int
+    """Runs that ended as failed, timed out or lost."""
+    retry_count: int
+    """Attempts beyond the first, over all runs."""
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    starting: datetime | None = None
+    until: datetime | None = None
+    max_runs: int | None = None
+
+    @property
+    def timeout(self) -> float | None:
+        return self.policy.timeout
+
+    @property
+    def max_retries(self) -> int:
+        return self.policy.max_retries
+
+    @property
+    def overlap(self) -> Overlap:
+        return self.policy.overlap
+
+    @property
+    def catch_up(self) -> CatchUp:
+        return self.policy.catch_up
+
+    @property
+    def on_crash(self) -> OnCrash:
+        return self.policy.on_crash
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The record of handling one occurrence, or one start by hand, until its final state.
+
+    A record of instants that never started can stand for many: ``due_at`` is the first, ``last_due_at`` the
+    last, ``count`` how many.
+    """
+
+    id: str
+    job_id: str
+    func: str
+    status: RunStatus
+    reason: Reason | None
+    due_at: datetime
+    planned_at: datetime
+    """What the trigger named; ``due_at`` is that plus the jitter drawn."""
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempt: int
+    attempts: tuple[Attempt, ...]
+    error: ErrorInfo | None
+    result: Any
+    progress: Progress | None
+    log: tuple[str, ...]
+    manual: bool
+    replay_of: str | None
+    fence: int
+    node: str | None
+    count: int
+    last_due_at: datetime
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the first start to the end; so far unknown is ``None``."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One process that works on the schedule."""
+
+    name: str
+    host: str
+    pid: int
+    epoch: int
+    started_at: datetime
+    lease_until: datetime | None
+    """When others may take over its runs; ``None`` where the store has one owner."""
+    active_runs: int
+    functions: tuple[str, ...]
+    version: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A label and the jobs that bear it."""
+
+    name: str
+    jobs: int
+    paused: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    runs: int
+    failures: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts since ``since``, over all nodes that share the store."""
+
+    running: bool
+    uptime: float
+    """Seconds since this scheduler started; 0 when it does not run."""
+    active_jobs: int
+    """Jobs that have a next run."""
+    active_runs: int
+    total_runs: int
+    """Runs that reached a final state other than skipped and missed."""
+    total_failures: int
+    success_rate: float
+    """Between 0 and 1; 1 when nothing has run."""
+    per_job: dict[str, JobCounts]
+    nodes: int
+    since: datetime
+
+
+class Page(list[T], Generic[T]):
+    """A list that knows where the next one begins. ``next_cursor`` is ``None`` on the last page."""
+
+    def __init__(self, items: Sequence[T] = (), next_cursor: str | None = None) -> None:
+        super().__init__(items)
+        self.next_cursor = next_cursor

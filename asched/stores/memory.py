@@ -1,0 +1,1245 @@
+"""The store in this process's memory: nothing survives it, and every worker process has its own.
+
+It is the executable form of the contract in :mod:`asched.store`: no method waits inside, so each is one atomic
+step of the event loop, and several engines may share one object. It is on the hot path as well. What it keeps per
+job is small, one heap per function orders what comes due, and a run is one object from its claim until its record
+is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
+
+from asched.clock import Clock
+from asched.errors import InvalidArgument
+from asched.instants import SECOND
+from asched.model import ErrorInfo, JobSpec, OnCrash, Origin, Outcome, Overlap, Reason, RunStatus
+from asched.planner import jittered, passed_while_paused
+from asched.store import (
+    AttemptRecord,
+    Beat,
+    Cancelled,
+    Change,
+    ChangeKind,
+    Changes,
+    Claim,
+    Claimed,
+    Counts,
+    Deleted,
+    Enqueue,
+    Enqueued,
+    Finish,
+    Gap,
+    Grant,
+    JobFilter,
+    JobPage,
+    JobRecord,
+    Limits,
+    Live,
+    NodeInfo,
+    NodeRecord,
+    Note,
+    Put,
+    PutItem,
+    PutMode,
+    PutStatus,
+    Reaped,
+    RunFilter,
+    RunPage,
+    RunRecord,
+    Selection,
+    StoreCaps,
+    Timer,
+    Totals,
+    Window,
+)
+from asched.timers import Timers
+
+__all__ = ["MemoryStore"]
+
+# A claim this far in the future is refused. The slack covers the reading of two clocks of one machine.
+_EARLY = SECOND // 20
+_FEED = 16_384
+"""Changes remembered for nodes that follow; a node that falls further behind looks at everything again."""
+
+
+class _Job:
+    """A job: its spec and what changes with every occurrence. Small, because there may be a million."""
+
+    __slots__ = ("created", "past", "paused", "rev", "serial", "spec", "timer", "updated", "version")
+
+    def __init__(self, spec: JobSpec, serial: int, now: int) -> None:
+        self.spec = spec
+        self.serial = serial
+        self.version = 1
+        self.rev = 0
+        self.created = now
+        self.updated = now
+        self.paused = False
+        self.timer: Timer | None = None
+        self.past: _Past | None = None
+
+
+class _Past:
+    """What a job has behind it. Made at its first run: most of a million jobs have not run yet."""
+
+    __slots__ = (
+        "active",
+        "ended",
+        "failures",
+        "gap",
+        "last_run",
+        "last_status",
+        "planned_runs",
+        "recent",
+        "retries",
+        "runs",
+    )
+
+    def __init__(self) -> None:
+        self.active: dict[int, _Run] = {}
+        self.recent: list[_Run] = []
+        self.ended = 0
+        self.runs = 0
+        self.failures = 0
+        self.retries = 0
+        self.planned_runs = 0
+        self.last_run: int | None = None
+        self.last_status: RunStatus | None = None
+        self.gap: _Run | None = None
+        """The record of instants passed that the next ones may join."""
+
+
+class _Run:
+    """A run, from its claim until its record is forgotten."""
+
+    __slots__ = (
+        "attempt",
+        "due",
+        "ended",
+        "epoch",
+        "fence",
+        "id",
+        "job",
+        "listed",
+        "more",
+        "node",
+        "payload",
+        "planned",
+        "started",
+        "status",
+        "token",
+        "turn",
+    )
+
+    def __init__(self, run_id: int, job: _Job, planned: int, due: int, payload: bytes | None) -> None:
+        self.id = run_id
+        self.job = job
+        self.planned = planned
+        self.due = due
+        self.payload = payload
+        self.status = RunStatus.PENDING
+        self.attempt = 0
+        self.token = 0
+        self.epoch = 0
+        self.fence = 0
+        self.node: str | None = None
+        self.started: int | None = None
+        self.ended: int | None = None
+        self.turn = 0
+        """Its place in the order of the job's ended runs."""
+        self.listed = False
+        """It stands in the total history; otherwise only among the last of its job."""
+        self.more: _More | None = None
+
+
+class _More:
+    """What most runs do not have."""
+
+    __slots__ = (
+        "attempts",
+        "cancel",
+        "dead",
+        "error",
+        "instants",
+        "last_due",
+        "log",
+        "manual",
+        "progress",
+        "queued",
+        "reason",
+        "replay_of",
+        "result",
+    )
+
+    def __init__(self) -> None:
+        self.attempts: list[AttemptRecord] = []
+        self.cancel = False
+        self.instants = 1
+        self.dead = False
+        self.error: ErrorInfo | None = None
+        self.last_due: int | None = None
+        self.log: tuple[str, ...] = ()
+        self.manual = False
+        self.progress: tuple[float, float | None] | None = None
+        self.queued = False
+        self.reason: Reason | None = None
+        self.replay_of: int | None = None
+        self.result: bytes | None = None
+
+
+class _Node:
+    """A node, and what it executes."""
+
+    __slots__ = ("epoch", "hint", "hinted", "info", "lease_until", "live", "started")
+
+    def __init__(self, epoch: int, info: NodeInfo, now: int, lease_until: int) -> None:
+        self.epoch = epoch
+        self.info = info
+        self.started = now
+        self.lease_until = lease_until
+        self.live: dict[int, _Run] = {}
+        self.hint: int | None = None
+        self.hinted = asyncio.Event()
+
+
+_DEAD = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST})
+
+
+class MemoryStore:
+    """Keeps a schedule in this process. Several schedulers of one event loop may share one object.
+
+    Args:
+        lease: Seconds after which a scheduler that gave no sign is taken for dead by the others.
+    """
+
+    def __init__(self, *, lease: float = 30.0) -> None:
+        self.caps = StoreCaps(
+            name="memory",
+            durable=False,
+            shared=True,
+            claim_batch=64,
+            window=2_048,
+            poll=float("inf"),
+            lease=lease,
+        )
+        self._namespace: str | None = None
+        self._users = 0
+        self._clock: Clock
+        self._limits = Limits()
+        self._jobs: dict[str, _Job] = {}
+        self._timers: dict[str, Timers[Timer]] = {}
+        self._waiting: dict[int, Timer] = {}
+        self._runs: dict[int, _Run] = {}
+        self._history: deque[_Run] = deque()
+        self._dead: dict[int, _Run] = {}
+        self._ran: dict[str, _Job] = {}
+        self._nodes: dict[int, _Node] = {}
+        self._functions: Counter[str] = Counter()
+        self._declarations: Counter[str] = Counter()
+        self._tombstones: dict[str, str | None] = {}
+        self._serial = 0
+        self._ids = 0
+        self._epoch = 0
+        self._fence = 0
+        self._revision = 0
+        self._since = 0
+        self._total_runs = 0
+        self._total_failures = 0
+        self._feed: deque[Change] | None = None
+        self._feed_end = 0
+
+    def __repr__(self) -> str:
+        return "MemoryStore()"
+
+    def describe(self) -> str:
+        return "memory"
+
+    async def open(self, namespace: str, limits: Limits, clock: Clock) -> None:
+        if self._namespace is None:
+            self._namespace = namespace
+            self._limits = limits
+            self._clock = clock
+            self._since = clock.now()
+        elif namespace != self._namespace:
+            raise InvalidArgument(
+                f"this MemoryStore holds the schedule {self._namespace!r}; make another one for {namespace!r}",
+                field="store",
+            )
+        self._users += 1
+
+    async def close(self) -> None:
+        self._users -= 1
+
+    async def now(self) -> int:
+        return self._clock.now()
+
+    # Nodes
+
+    async def register(self, info: NodeInfo) -> int:
+        self._epoch += 1
+        now = self._clock.now()
+        self._nodes[self._epoch] = _Node(self._epoch, info, now, now + int(self.caps.lease * SECOND))
+        self._functions.update(info.functions)
+        self._declarations.update(info.declarations)
+        return self._epoch
+
+    async def announce(self, epoch: int, info: NodeInfo) -> None:
+        node = self._nodes.get(epoch)
+        if node is None:
+            return
+        self._forget_abilities(node)
+        node.info = info
+        self._functions.update(info.functions)
+        self._declarations.update(info.declarations)
+
+    async def heartbeat(self, epoch: int) -> Beat:
+        now = self._clock.now()
+        node = self._nodes.get(epoch)
+        if node is None:
+            return Beat(now, False, 0, ())
+        node.lease_until = now + int(self.caps.lease * SECOND)
+        cancels = tuple(token for token, run in node.live.items() if run.more is not None and run.more.cancel)
+        return Beat(now, True, len(node.live), cancels)
+
+    async def reap(self) -> list[Reaped]:
+        now = self._clock.now()
+        reaped = []
+        for node in [node for node in self._nodes.values() if node.lease_until < now]:
+            del self._nodes[node.epoch]
+            self._forget_abilities(node)
+            rescued: list[Timer] = []
+            lost: list[int] = []
+            for run in node.live.values():
+                policy = run.job.spec.policy
+                self._record_attempt(run, node, run.started or now, now, Outcome.LOST, None)
+                if policy.on_crash is OnCrash.LOST or run.attempt > policy.max_retries:
+                    self._end(run, RunStatus.LOST, now, Reason.NODE_DIED)
+                    lost.append(run.id)
+                    rescued.extend(self._unqueue(run.job))
+                else:
+                    rescued.extend(self._wait(run, RunStatus.PENDING, now, run.attempt + 1, now))
+            reaped.append(Reaped(node.epoch, node.info.name, tuple(rescued), tuple(lost)))
+        return reaped
+
+    async def leave(self, epoch: int) -> list[Timer]:
+        node = self._nodes.pop(epoch, None)
+        if node is None:
+            return []
+        self._forget_abilities(node)
+        now = self._clock.now()
+        return [
+            timer for run in node.live.values() for timer in self._wait(run, RunStatus.PENDING, now, run.attempt, now)
+        ]
+
+    async def nodes(self) -> list[NodeRecord]:
+        return [
+            NodeRecord(node.epoch, node.info, node.started, node.lease_until, len(node.live))
+            for node in self._nodes.values()
+        ]
+
+    def _forget_abilities(self, node: _Node) -> None:
+        for held, names in (
+            (self._functions, node.info.functions),
+            (self._declarations, node.info.declarations),
+        ):
+            held.subtract(names)
+            for name in names:
+                if not held[name]:
+                    del held[name]
+
+    # Jobs
+
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
+        now = self._clock.now()
+        return [self._put(mode, item, now) for item in items]
+
+    def _put(self, mode: PutMode, item: PutItem, now: int) -> Put:
+        spec = item.spec
+        job = self._jobs.get(spec.id)
+        if mode is PutMode.DECLARE:
+            return self._declare(job, item, now)
+        if job is None:
+            if mode is PutMode.UPDATE:
+                return Put(PutStatus.MISSING, None, None)
+            return self._add(item, now)
+        if mode is PutMode.INSERT:
+            return Put(PutStatus.EXISTS, self._record(job), None)
+        if mode is PutMode.KEEP:
+            return Put(PutStatus.KEPT, self._record(job), None)
+        if mode is PutMode.UPDATE:
+            if item.version is not None and item.version != job.version:
+                return Put(PutStatus.CONFLICT, self._record(job), None)
+            self._replace(job, spec, item, now, job.paused, item.replan)
+        else:
+            self._replace(job, spec, item, now, item.paused, replan=True)
+        return Put(PutStatus.REPLACED, self._record(job), None if job.paused else job.timer)
+
+    def _declare(self, job: _Job | None, item: PutItem, now: int) -> Put:
+        spec = item.spec
+        if job is None:
+            if spec.id in self._tombstones:
+                if self._tombstones[spec.id] == spec.declaration:
+                    return Put(PutStatus.KEPT, None, None)
+                del self._tombstones[spec.id]
+            old = next((self._jobs[alias] for alias in item.aliases if alias in self._jobs), None)
+            if old is None:
+                return self._add(item, now)
+            self._rename(old, spec.id)
+            if old.spec.declaration == spec.declaration:
+                carried = old.spec._replace(id=spec.id, name=spec.name, func=spec.func, generation=spec.generation)
+                self._replace(old, carried, item, now, old.paused, replan=False)
+            else:
+                self._replace(old, spec, item, now, old.paused or item.paused, replan=True)
+            return Put(PutStatus.REPLACED, self._record(old), None if old.paused else old.timer)
+        if job.spec.declaration == spec.declaration:
+            if spec.generation > job.spec.generation or spec.func != job.spec.func:
+                self._drop_timer(job)
+                job.spec = job.spec._replace(func=spec.func, generation=max(spec.generation, job.spec.generation))
+                self._renew_timers(job)
+            return Put(PutStatus.KEPT, self._record(job), None if job.paused else job.timer)
+        if job.spec.generation > spec.generation:
+            return Put(PutStatus.KEPT, self._record(job), None)
+        self._replace(job, spec, item, now, job.paused or item.paused, replan=True)
+        return Put(PutStatus.REPLACED, self._record(job), None if job.paused else job.timer)
+
+    def _rename(self, job: _Job, job_id: str) -> None:
+        old_id = job.spec.id
+        self._changed(ChangeKind.JOB_REMOVED, old_id)
+        self._jobs[job_id] = self._jobs.pop(old_id)
+        if old_id in self._ran:
+            self._ran[job_id] = self._ran.pop(old_id)
+
+    def _add(self, item: PutItem, now: int) -> Put:
+        self._serial += 1
+        spec = item.spec
+        job = _Job(spec, self._serial, now)
+        self._jobs[spec.id] = job
+        job.paused = item.paused
+        if item.gap is not None:
+            self._pass(job, item.gap)
+        self._set_timer(job, item.planned, item.due)
+        if self._feed is not None:
+            self._changed(ChangeKind.JOB, spec.id)
+        return Put(PutStatus.ADDED, self._record(job), None if item.paused else job.timer)
+
+    def _replace(self, job: _Job, spec: JobSpec, item: PutItem, now: int, paused: bool, replan: bool) -> None:
+        self._drop_timer(job)
+        job.spec = spec
+        job.version += 1
+        job.updated = now
+        job.paused = paused
+        if replan:
+            if job.past is not None:
+                job.past.gap = None
+            if item.gap is not None:
+                self._pass(job, item.gap)
+            self._set_timer(job, item.planned, item.due)
+        else:
+            old = job.timer
+            self._set_timer(job, old.planned if old else None, old.due if old else None)
+        self._renew_timers(job)
+        self._changed(ChangeKind.JOB, spec.id)
+
+    async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]:
+        jobs = self._jobs
+        return [self._record(jobs[job_id]) if job_id in jobs else None for job_id in ids]
+
+    async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
+        # Jobs stand in the dict in the order of their serial numbers, but for those that took another's id.
+        after = int(cursor) if cursor else 0
+        query = which.query.casefold() if which.query else None
+        page: list[JobRecord] = []
+        for job in self._jobs_after(after):
+            if which.group is not None and job.spec.group != which.group:
+                continue
+            if query is not None and not _matches(job.spec, query):
+                continue
+            record = self._record(job)
+            if which.status is not None and record.status is not which.status:
+                continue
+            if len(page) == limit:
+                return page, str(page[-1].serial)
+            page.append(record)
+        return page, None
+
+    def _jobs_after(self, serial: int) -> Iterator[_Job]:
+        jobs = self._jobs.values()
+        return (job for job in jobs if job.serial > serial) if serial else iter(jobs)
+
+    async def pause_jobs(self, which: Selection) -> list[JobRecord]:
+        now = self._clock.now()
+        paused = []
+        for job in self._selected(which):
+            if job.paused:
+                continue
+            self._touch(job, now)
+            job.paused = True
+            if job.timer is not None:
+                self._heap(job).discard(job.serial)
+            for timer in self._waits(job):
+                if not self._manual(timer):
+                    self._heap(job).discard(timer.id)
+            paused.append(self._record(job))
+        return paused
+
+    async def resume_jobs(self, which: Selection) -> tuple[list[JobRecord], list[Timer]]:
+        now = self._clock.now()
+        resumed: list[JobRecord] = []
+        timers: list[Timer] = []
+        for job in self._selected(which):
+            if not job.paused:
+                continue
+            self._touch(job, now)
+            job.paused = False
+            if job.timer is not None:
+                gap, planned = passed_while_paused(job.spec, job.timer.planned, now)
+                due = job.timer.due
+                if gap is not None:
+                    self._pass(job, gap)
+                    due = jittered(job.spec, planned, random.random) or 0
+                self._set_timer(job, planned, due if planned is not None else None)
+            if job.timer is not None:
+                timers.append(job.timer)
+            timers.extend(self._renew_timers(job))
+            resumed.append(self._record(job))
+        return resumed, timers
+
+    async def delete_jobs(self, which: Selection) -> Deleted:
+        now = self._clock.now()
+        ids: list[str] = []
+        runs: list[Cancelled] = []
+        for job in self._selected(which):
+            self._remove(job)
+            if job.spec.origin is Origin.DECLARED:
+                self._tombstones[job.spec.id] = job.spec.declaration
+            if job.past is not None:
+                for run in list(job.past.active.values()):
+                    if run.token:
+                        runs.append(Cancelled(run.id, RunStatus.RUNNING, run.token, run.epoch, job.spec.id))
+                    else:
+                        self._end(run, RunStatus.CANCELLED, now, Reason.JOB_CANCELLED)
+                        runs.append(Cancelled(run.id, RunStatus.CANCELLED, job_id=job.spec.id))
+            ids.append(job.spec.id)
+        return Deleted(tuple(ids), tuple(runs))
+
+    async def groups(self) -> list[tuple[str, int, int]]:
+        jobs: Counter[str] = Counter()
+        paused: Counter[str] = Counter()
+        for job in self._jobs.values():
+            jobs[job.spec.group] += 1
+            paused[job.spec.group] += job.paused
+        return [(name, count, paused[name]) for name, count in sorted(jobs.items())]
+
+    async def next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def _selected(self, which: Selection) -> list[_Job]:
+        if which.ids is not None:
+            return [self._jobs[job_id] for job_id in which.ids if job_id in self._jobs]
+        if which.group is not None:
+            return [job for job in self._jobs.values() if job.spec.group == which.group]
+        wanted = which.func
+        return [job for job in self._jobs.values() if wanted in (job.spec.func, job.spec.func.rpartition(":")[2])]
+
+    def _touch(self, job: _Job, now: int) -> None:
+        job.version += 1
+        job.updated = now
+        self._revision += 1
+        job.rev = self._revision
+        self._changed(ChangeKind.JOB, job.spec.id)
+
+    def _remove(self, job: _Job) -> None:
+        del self._jobs[job.spec.id]
+        self._ran.pop(job.spec.id, None)
+        self._drop_timer(job)
+        job.timer = None
+        job.rev = -1
+        if job.past is not None:
+            for run in job.past.recent:
+                self._forget(run)
+        self._changed(ChangeKind.JOB_REMOVED, job.spec.id)
+
+    def _record(self, job: _Job) -> JobRecord:
+        spec, timer, past = job.spec, job.timer, job.past
+        resolved = spec.func in self._functions and (spec.origin is Origin.API or spec.id in self._declarations)
+        planned, due = (timer.planned, timer.due) if timer is not None else (None, None)
+        if past is None:
+            return JobRecord(
+                spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
+                0, _NO_COUNTS, 0, None, None, resolved,
+            )  # fmt: skip
+        return JobRecord(
+            spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
+            len(past.active), Counts(past.runs, past.failures, past.retries), past.planned_runs,
+            past.last_run, past.last_status, resolved,
+        )  # fmt: skip
+
+    # Timers
+
+    def _heap(self, job: _Job) -> Timers[Timer]:
+        heap = self._timers.get(job.spec.func)
+        if heap is None:
+            heap = self._timers[job.spec.func] = Timers()
+        return heap
+
+    def _set_timer(self, job: _Job, planned: int | None, due: int | None) -> None:
+        """Move the job's timer; every move is a new revision."""
+        self._revision += 1
+        job.rev = self._revision
+        if planned is None or due is None:
+            if job.timer is not None:
+                self._heap(job).discard(job.serial)
+                job.timer = None
+            return
+        job.timer = timer = Timer(job.serial, job.rev, due, planned, job.spec)
+        if not job.paused:
+            self._heap(job).add(timer)
+
+    def _drop_timer(self, job: _Job) -> None:
+        """Take everything of the job out of its heap, before its function changes or it goes."""
+        heap = self._timers.get(job.spec.func)
+        if heap is None:
+            return
+        heap.discard(job.serial)
+        for timer in self._waits(job):
+            heap.discard(timer.id)
+
+    def _renew_timers(self, job: _Job) -> list[Timer]:
+        """Give the job's waiting runs, and its timer, the spec as it is now; return the waiting ones that may start."""
+        ready = []
+        if job.timer is not None and job.timer.spec is not job.spec:
+            job.timer = job.timer._replace(spec=job.spec)
+            if not job.paused:
+                self._heap(job).add(job.timer)
+        for old in self._waits(job):
+            self._revision += 1
+            timer = self._waiting[old.id] = old._replace(spec=job.spec, rev=self._revision)
+            if self._startable(job, timer):
+                self._heap(job).add(timer)
+                ready.append(timer)
+        return ready
+
+    def _waits(self, job: _Job) -> list[Timer]:
+        if job.past is None:
+            return []
+        return [self._waiting[run_id] for run_id in job.past.active if run_id in self._waiting]
+
+    def _manual(self, timer: Timer) -> bool:
+        more = self._runs[timer.id].more
+        return more is not None and more.manual
+
+    def _startable(self, job: _Job, timer: Timer) -> bool:
+        more = self._runs[timer.id].more
+        if more is None:
+            return not job.paused
+        return not more.queued and (more.manual or not job.paused)
+
+    async def window(self, epoch: int, until: int, limit: int) -> Window:
+        now = self._clock.now()
+        node = self._nodes.get(epoch)
+        if node is None:
+            return Window([], None, now)
+        found: list[Timer] = []
+        cut: int | None = None
+        declared = node.info.declarations
+        for func in node.info.functions & self._timers.keys():
+            count = 0
+            for timer in self._timers[func].ascending():
+                if timer.due > until or count == limit:
+                    cut = timer.due - 1 if cut is None else min(cut, timer.due - 1)
+                    break
+                if timer.spec.origin is Origin.API or timer.spec.id in declared:
+                    found.append(timer)
+                    count += 1
+        found.sort(key=_due_order)
+        if len(found) > limit:
+            last = found[limit].due - 1
+            cut = last if cut is None else min(cut, last)
+            del found[limit:]
+        return Window(found, cut, now)
+
+    async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
+        now = self._clock.now()
+        node = self._nodes.get(epoch)
+        if node is None or node.lease_until < now:
+            return []
+        latest = now + _EARLY
+        jobs = self._jobs
+        answers = []
+        for claim in claims:
+            timer, token, start, planned, due, next_planned, next_due, gap, _ = claim
+            if timer.attempt:
+                answers.append(self._claim_waiting(node, timer, token, latest, now))
+                continue
+            job = jobs.get(timer.spec.id)
+            if job is None or job.rev != timer.rev or job.serial != timer.id or job.paused:
+                run = node.live.get(token)
+                answers.append(
+                    Claimed(Grant.STALE, token)
+                    if run is None or job is None
+                    else Claimed(Grant.STARTED, token, run.id, run.fence, job.timer)
+                )
+                continue
+            if job.timer is None or job.timer.due > latest:
+                answers.append(Claimed(Grant.EARLY, token))
+                continue
+            past = job.past
+            if past is None:
+                past = job.past = _Past()
+                self._ran[job.spec.id] = job
+            if not start or (past.active and job.spec.policy.overlap is not Overlap.ALLOW):
+                answers.append(self._pass_or_start(node, job, past, claim, now))
+                continue
+            if gap is not None:
+                self._pass(job, gap)
+            answers.append(self._start(node, job, past, token, planned, due, next_planned, next_due, now))
+        return answers
+
+    def _start(
+        self, node: _Node, job: _Job, past: _Past, token: int, planned: int, due: int,
+        next_planned: int | None, next_due: int | None, now: int, cancels: tuple[int, ...] = (),
+    ) -> Claimed:  # fmt: skip
+        past.planned_runs += 1
+        spec = job.spec
+        if spec.max_runs is not None and past.planned_runs >= spec.max_runs:
+            next_planned = None
+        self._set_timer(job, next_planned, next_due)
+        past.runs += 1
+        past.gap = None
+        run = _Run(token, job, planned, due, spec.payload)
+        run.attempt = 1
+        self._runs[token] = past.active[token] = run
+        self._execute(node, run, token, now)
+        return Claimed(Grant.STARTED, token, token, run.fence, job.timer, cancels)
+
+    def _execute(self, node: _Node, run: _Run, token: int, now: int) -> None:
+        self._fence += 1
+        run.fence = self._fence
+        run.token = token
+        run.epoch = node.epoch
+        run.node = node.info.name
+        run.status = RunStatus.RUNNING
+        if run.started is None:
+            run.started = now
+        node.live[token] = run
+        past = run.job.past
+        assert past is not None
+        past.last_run = now
+        if self._feed is not None:
+            self._changed(ChangeKind.RUN, run.id)
+
+    def _pass_or_start(self, node: _Node, job: _Job, past: _Past, claim: Claim, now: int) -> Claimed:
+        """Handle a claim that lets instants pass, or that meets an active run."""
+        overlap = job.spec.policy.overlap
+        if claim.start and claim.wait:
+            return Claimed(Grant.BUSY, claim.token)
+        if claim.gap is not None:
+            self._pass(job, claim.gap)
+        following = claim.next_planned, claim.next_due
+        if claim.start and overlap is Overlap.CANCEL_RUNNING:
+            cancels = self._supersede(past, now)
+            return self._start(node, job, past, claim.token, claim.planned, claim.due, *following, now, cancels)
+        grant = Grant.PASSED
+        if claim.start:
+            if overlap is Overlap.QUEUE and not _has_queued(past):
+                past.planned_runs += 1
+                max_runs = job.spec.max_runs
+                if max_runs is not None and past.planned_runs >= max_runs:
+                    following = None, None
+                past.gap = None
+                self._queue(job, past, claim.token, claim.planned, claim.due, manual=False)
+                grant = Grant.QUEUED
+            else:
+                instant = claim.planned
+                self._pass(job, Gap(RunStatus.SKIPPED, Reason.OVERLAP, instant, instant, 1))
+        self._set_timer(job, *following)
+        return Claimed(grant, claim.token, claim.token if grant is Grant.QUEUED else 0, next=job.timer)
+
+    def _claim_waiting(self, node: _Node, timer: Timer, token: int, latest: int, now: int) -> Claimed:
+        current = self._waiting.get(timer.id)
+        run = self._runs.get(timer.id)
+        if run is not None and run.token == token and token in node.live:
+            return Claimed(Grant.STARTED, token, run.id, run.fence)
+        if run is None or current is None or current.rev != timer.rev or not self._startable(run.job, current):
+            return Claimed(Grant.STALE, token)
+        if current.due > latest:
+            return Claimed(Grant.EARLY, token)
+        del self._waiting[timer.id]
+        self._heap(run.job).discard(timer.id)
+        past = run.job.past
+        assert past is not None
+        if run.attempt == 0:
+            past.runs += 1
+        elif current.attempt > run.attempt:
+            past.retries += 1
+        run.attempt = current.attempt
+        self._execute(node, run, token, now)
+        return Claimed(Grant.STARTED, token, run.id, run.fence)
+
+    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
+        node = self._nodes.get(epoch)
+        if node is None:
+            return [False] * len(ends), []
+        accepted: list[bool] = []
+        timers: list[Timer] = []
+        live = node.live
+        for end in ends:
+            run = live.pop(end.token, None)
+            if run is None:
+                accepted.append(False)
+                continue
+            accepted.append(True)
+            status = end.status
+            if run.attempt == 1:
+                run.started = end.started
+            if status is not RunStatus.SUCCEEDED or run.attempt > 1:
+                self._record_attempt(run, node, end.started, end.ended, end.outcome, end.error)
+            if end.result is not None or end.note is not None:
+                more = self._more(run)
+                more.result = end.result
+                if end.note is not None:
+                    _annotate(more, end.note)
+            if status in _WAITING and run.job.rev >= 0:
+                attempt = run.attempt + 1 if end.counts else run.attempt
+                timers.extend(self._wait(run, status, end.due or end.ended, attempt, end.ended))
+                continue
+            if status in _WAITING:
+                self._end(run, RunStatus.CANCELLED, end.ended, Reason.JOB_CANCELLED)
+            else:
+                self._end(run, status, end.ended, end.reason)
+            past = run.job.past
+            if past is not None and past.active:
+                timers.extend(self._unqueue(run.job))
+        return accepted, timers
+
+    async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
+        node = self._nodes.get(epoch)
+        timers: list[Timer] = []
+        if node is None:
+            return timers
+        now = self._clock.now()
+        for token in tokens:
+            run = node.live.pop(token, None)
+            if run is not None:
+                timers.extend(self._wait(run, RunStatus.PENDING, now, run.attempt, now))
+        return timers
+
+    async def claims(self, epoch: int) -> list[Live]:
+        node = self._nodes.get(epoch)
+        if node is None:
+            return []
+        return [
+            Live(token, run.id, run.job.spec.id, run.planned, run.attempt, run.fence)
+            for token, run in node.live.items()
+        ]
+
+    async def enqueue(self, items: Sequence[Enqueue]) -> list[Enqueued]:
+        return [self._enqueue(item) for item in items]
+
+    def _enqueue(self, item: Enqueue) -> Enqueued:
+        now = self._clock.now()
+        letter = self._dead.get(item.replay_of) if item.replay_of is not None else None
+        job = self._jobs.get(item.job_id)
+        if job is None or (item.replay_of is not None and letter is None):
+            return Enqueued(PutStatus.MISSING)
+        past = job.past
+        if past is None:
+            past = job.past = _Past()
+            self._ran[job.spec.id] = job
+        cancels: tuple[int, ...] = ()
+        queued = False
+        if past.active:
+            overlap = job.spec.policy.overlap
+            if overlap is Overlap.SKIP or (overlap is Overlap.QUEUE and _has_queued(past)):
+                return Enqueued(PutStatus.CONFLICT)
+            queued = overlap is Overlap.QUEUE
+            if overlap is Overlap.CANCEL_RUNNING:
+                cancels = self._supersede(past, now)
+        run = self._queue(job, past, item.run_id, now, now, manual=True)
+        more = self._more(run)
+        more.queued = queued
+        more.replay_of = item.replay_of
+        if letter is not None:
+            run.payload = letter.payload
+        timer = None if queued else self._wait_for(run, now, 1)
+        return Enqueued(PutStatus.ADDED, timer, cancels, self._run_record(run))
+
+    async def cancel_runs(self, run_ids: Sequence[int]) -> list[Cancelled]:
+        now = self._clock.now()
+        answers = []
+        for run_id in run_ids:
+            run = self._runs.get(run_id)
+            if run is None:
+                answers.append(Cancelled(run_id, None))
+            elif run.token:
+                self._more(run).cancel = True
+                self._hint(run.epoch, 0)
+                answers.append(Cancelled(run_id, run.status, run.token, run.epoch, run.job.spec.id))
+            else:
+                if not run.status.final:
+                    self._end(run, RunStatus.CANCELLED, now, Reason.OPERATOR)
+                    self._unqueue(run.job)
+                answers.append(Cancelled(run_id, run.status, job_id=run.job.spec.id))
+        return answers
+
+    async def annotate(self, epoch: int, notes: Sequence[Note]) -> None:
+        node = self._nodes.get(epoch)
+        for note in notes:
+            run = node.live.get(note.token) if node is not None else None
+            if run is not None:
+                _annotate(self._more(run), note)
+                self._changed(ChangeKind.RUN, run.id)
+
+    # The life of a run
+
+    def _more(self, run: _Run) -> _More:
+        if run.more is None:
+            run.more = _More()
+        return run.more
+
+    def _queue(self, job: _Job, past: _Past, run_id: int, planned: int, due: int, *, manual: bool) -> _Run:
+        """Make a waiting run; it cannot be claimed before it has a timer."""
+        run = _Run(run_id, job, planned, due, job.spec.payload)
+        self._runs[run_id] = past.active[run_id] = run
+        more = self._more(run)
+        more.manual = manual
+        more.queued = not manual
+        self._changed(ChangeKind.RUN, run_id)
+        return run
+
+    def _wait(self, run: _Run, status: RunStatus, due: int, attempt: int, now: int) -> list[Timer]:
+        """Let a run that was executed wait for its next attempt; of a deleted job, end it."""
+        if run.job.rev < 0:
+            self._end(run, RunStatus.CANCELLED, now, Reason.JOB_CANCELLED)
+            return []
+        run.token = run.epoch = 0
+        run.status = status
+        if run.more is not None:
+            run.more.cancel = False
+        self._changed(ChangeKind.RUN, run.id)
+        timer = self._wait_for(run, due, attempt)
+        return [timer] if self._startable(run.job, timer) else []
+
+    def _wait_for(self, run: _Run, due: int, attempt: int) -> Timer:
+        self._revision += 1
+        timer = Timer(run.id, self._revision, due, run.planned, run.job.spec, attempt, run.payload)
+        self._waiting[run.id] = timer
+        if self._startable(run.job, timer):
+            self._heap(run.job).add(timer)
+        return timer
+
+    def _unqueue(self, job: _Job) -> list[Timer]:
+        """Let the run that queued start, now that nothing else of the job is active."""
+        past = job.past
+        if past is None or len(past.active) != 1 or job.rev < 0:
+            return []
+        [run] = past.active.values()
+        if run.more is None or not run.more.queued:
+            return []
+        run.more.queued = False
+        timer = self._wait_for(run, run.due, 1)
+        return [timer] if self._startable(job, timer) else []
+
+    def _supersede(self, past: _Past, now: int) -> tuple[int, ...]:
+        """End the job's waiting runs and return the tokens of those that execute."""
+        tokens = []
+        for run in list(past.active.values()):
+            if run.token:
+                self._more(run).cancel = True
+                self._hint(run.epoch, 0)
+                tokens.append(run.token)
+            else:
+                self._end(run, RunStatus.CANCELLED, now, Reason.SUPERSEDED)
+        return tuple(tokens)
+
+    def _end(self, run: _Run, status: RunStatus, now: int, reason: Reason | None) -> None:
+        """Give a run its final status and its place in the history."""
+        job = run.job
+        past = job.past
+        assert past is not None
+        run_id = run.id
+        past.active.pop(run_id, None)
+        if self._waiting and self._waiting.pop(run_id, None) is not None:
+            self._heap(job).discard(run_id)
+        run.token = run.epoch = 0
+        run.status = status
+        run.ended = now
+        past.last_status = status
+        more = run.more
+        if reason is not None:
+            more = self._more(run)
+            more.reason = reason
+        self._total_runs += 1
+        if status in _DEAD:
+            past.failures += 1
+            self._total_failures += 1
+            if self._limits.dead_letters:
+                self._more(run).dead = True
+                self._dead[run_id] = run
+                if len(self._dead) > self._limits.dead_letters:
+                    self._discard(next(iter(self._dead)))
+        elif more is not None and more.replay_of is not None and status is RunStatus.SUCCEEDED:
+            self._discard(more.replay_of)
+        self._list(run, job, past)
+
+    def _pass(self, job: _Job, gap: Gap) -> None:
+        """Record instants that do not start. They join the record before them when that has the same reason."""
+        past = job.past
+        if past is None:
+            past = job.past = _Past()
+            self._ran[job.spec.id] = job
+        open_gap = past.gap
+        if (
+            open_gap is not None
+            and open_gap.id in self._runs
+            and open_gap.status is gap.status
+            and open_gap.more is not None
+            and open_gap.more.reason is gap.reason
+        ):
+            open_gap.more.instants += gap.instants
+            open_gap.more.last_due = gap.last
+            open_gap.ended = self._clock.now()
+            self._changed(ChangeKind.RUN, open_gap.id)
+            return
+        self._serial += 1
+        run = _Run(self._serial, job, gap.first, gap.first, None)
+        run.status = gap.status
+        run.ended = self._clock.now()
+        more = self._more(run)
+        more.reason = gap.reason
+        more.instants = gap.instants
+        more.last_due = gap.last
+        self._runs[run.id] = run
+        past.gap = run
+        self._list(run, job, past)
+
+    # Records
+
+    def _list(self, run: _Run, job: _Job, past: _Past) -> None:
+        """Put an ended run into the total history and among the last of its job, and forget what is too much."""
+        past.ended += 1
+        run.turn = past.ended
+        run.listed = True
+        recent = past.recent
+        recent.append(run)
+        if len(recent) > self._limits.kept_per_job:
+            self._forget(recent.pop(0))
+        self._history.append(run)
+        if len(self._history) > self._limits.history:
+            self._unlist()
+        if self._feed is not None:
+            self._changed(ChangeKind.RUN, run.id)
+
+    def _unlist(self) -> None:
+        """Take the oldest run out of the total history."""
+        run = self._history.popleft()
+        run.listed = False
+        self._forget(run)
+
+    def _forget(self, run: _Run) -> None:
+        """Drop the record unless something keeps it: the total history, the last of a job with a future, a letter."""
+        if run.listed or (run.more is not None and run.more.dead):
+            return
+        job, past = run.job, run.job.past
+        assert past is not None
+        if job.rev >= 0:
+            lasting = job.timer is not None or job.spec.origin is Origin.DECLARED or past.active
+            if lasting and past.ended - run.turn < self._limits.kept_per_job:
+                return
+        self._runs.pop(run.id, None)
+        if job.rev >= 0 and not lasting and not any(_kept_record(other) for other in past.recent):
+            past.recent.clear()
+            self._remove(job)
+
+    def _discard(self, run_id: int) -> bool:
+        run = self._dead.pop(run_id, None)
+        if run is None:
+            return False
+        assert run.more is not None
+        run.more.dead = False
+        self._forget(run)
+        self._changed(ChangeKind.RUN, run_id)
+        return True
+
+    def _record_attempt(
+        self, run: _Run, node: _Node, started: int, ended: int, outcome: Outcome, error: ErrorInfo | None
+    ) -> None:
+        more = self._more(run)
+        more.attempts.append(AttemptRecord(run.attempt, node.info.name, started, ended, outcome, error))
+        more.error = error
+
+    async def get_runs(self, run_ids: Sequence[int]) -> list[RunRecord | None]:
+        runs = self._runs
+        return [self._run_record(runs[run_id]) if run_id in runs else None for run_id in run_ids]
+
+    async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
+        skip = int(cursor) if cursor else 0
+        matching = (run for run in self._newest_first(which) if _chosen(run, which))
+        page = list(islice(matching, skip, skip + limit + 1))
+        more = len(page) > limit
+        return [self._run_record(run) for run in page[:limit]], str(skip + limit) if more else None
+
+    def _newest_first(self, which: RunFilter) -> Iterator[_Run]:
+        if which.dead:
+            yield from reversed(self._dead.values())
+            return
+        # Open runs and those kept only for their job are few beside the history, which stands in order.
+        open_runs = [run for job in self._ran.values() if job.past for run in job.past.active.values()]
+        yield from sorted(open_runs, key=_start_order, reverse=True)
+        yield from reversed(self._history)
+        apart = [run for run in self._runs.values() if run.ended is not None and not run.listed]
+        yield from sorted(apart, key=_end_order, reverse=True)
+
+    async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:
+        wanted = list(self._dead) if run_ids is None else run_ids
+        return sum(self._discard(run_id) for run_id in wanted)
+
+    async def totals(self) -> Totals:
+        per_job: dict[str, Counts] = {}
+        active_runs = 0
+        for job_id, job in self._ran.items():
+            past = job.past
+            assert past is not None
+            active_runs += len(past.active)
+            per_job[job_id] = Counts(past.runs, past.failures, past.retries)
+        return Totals(
+            since=self._since,
+            jobs=len(self._jobs),
+            active_jobs=sum(1 for job in self._jobs.values() if job.timer is not None and not job.paused),
+            active_runs=active_runs,
+            runs=self._total_runs,
+            failures=self._total_failures,
+            nodes=len(self._nodes),
+            dead_letters=len(self._dead),
+            per_job=per_job,
+        )
+
+    async def prune(self, limit: int) -> int:
+        # The number is bounded where records are made; what is left to do is their age.
+        oldest = self._clock.now() - int(self._limits.retention * SECOND)
+        pruned = 0
+        while self._history and pruned < limit and (self._history[0].ended or 0) < oldest:
+            self._unlist()
+            pruned += 1
+        return pruned
+
+    def _run_record(self, run: _Run) -> RunRecord:
+        more = run.more or _NOTHING
+        attempts = tuple(more.attempts)
+        if run.status is RunStatus.RUNNING or (run.status is RunStatus.SUCCEEDED and not attempts):
+            outcome = Outcome.OK if run.status is RunStatus.SUCCEEDED else None
+            attempts += (AttemptRecord(run.attempt, run.node or "", run.started or run.due, run.ended, outcome, None),)
+        return RunRecord(
+            id=run.id,
+            job_id=run.job.spec.id,
+            func=run.job.spec.func,
+            status=run.status,
+            reason=more.reason,
+            due=run.due,
+            planned=run.planned,
+            started=run.started,
+            ended=run.ended,
+            attempt=run.attempt,
+            attempts=attempts,
+            error=more.error,
+            result=more.result,
+            progress=more.progress,
+            log=more.log,
+            manual=more.manual,
+            replay_of=more.replay_of,
+            fence=run.fence,
+            node=run.node,
+            instants=more.instants,
+            last_due=run.due if more.last_due is None else more.last_due,
+            payload=run.payload,
+        )
+
+    # Hints
+
+    async def watch(self, epoch: int) -> AsyncIterator[int]:
+        while (node := self._nodes.get(epoch)) is not None:
+            await node.hinted.wait()
+            node.hinted.clear()
+            due, node.hint = node.hint, None
+            if due is not None:
+                yield due
+
+    def wake(self, epoch: int, due: int) -> None:
+        if len(self._nodes) > 1:
+            for other in self._nodes:
+                if other != epoch:
+                    self._hint(other, due)
+
+    def _hint(self, epoch: int, due: int) -> None:
+        node = self._nodes.get(epoch)
+        if node is not None:
+            node.hint = due if node.hint is None else min(node.hint, due)
+            node.hinted.set()
+
+    async def changes(self, cursor: int | None) -> Changes:
+        # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
+        if self._feed is None:
+            self._feed = deque(maxlen=_FEED)
+        if cursor is None:
+            return Changes(self._feed_end, (), True)
+        missed = self._feed_end - cursor
+        complete = missed <= len(self._feed)
+        start = max(0, len(self._feed) - missed)
+        return Changes(self._feed_end, tuple(islice(self._feed, start, None)), complete)
+
+    def _changed(self, kind: ChangeKind, subject: str | int) -> None:
+        if self._feed is not None:
+            self._feed.append(Change(kind, subject))
+            self._feed_end += 1
+
+
+_NO_COUNTS = Counts()
+_NOTHING = _More()
+_WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
+
+
+def _due_order(timer: Timer) -> tuple[int, int]:
+    return timer.due, timer.id
+
+
+def _start_order(run: _Run) -> int:
+    return run.started or run.due
+
+
+def _end_order(run: _Run) -> int:
+    return run.ended or 0
+
+
+def _kept_record(run: _Run) -> bool:
+    return run.listed or (run.more is not None and run.more.dead)
+
+
+def _has_queued(past: _Past) -> bool:
+    return any(run.more is not None and run.more.queued for run in past.active.values())
+
+
+def _matches(spec: JobSpec, query: str) -> bool:
+    words: Iterable[str] = (spec.id, spec.name, spec.func, spec.group, *spec.tags)
+    return any(query in word.casefold() for word in words)
+
+
+def _chosen(run: _Run, which: RunFilter) -> bool:
+    spec = run.job.spec
+    if which.job_id is not None and spec.id != which.job_id:
+        return False
+    if which.func is not None and which.func not in (spec.func, spec.func.rpartition(":")[2]):
+        return False
+    return which.status is None or run.status is which.status
+
+
+def _annotate(more: _More, note: Note) -> None:
+    if note.done is not None:
+        more.progress = (note.done, note.total)
+    if note.log:
+        more.log = note.log

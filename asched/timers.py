@@ -1,0 +1,121 @@
+"""A heap of things that come due. It knows no clock: the caller says what time it is.
+
+Entries are integers, ``due << 64 | id``: they compare in one step and cost a third of what tuples do, in time
+(0.5 against 1.4 us for a push and a pop) and in memory. The item itself stands in a dict under its id.
+
+A replaced or discarded item leaves its entry in the heap: removing it would cost O(n), skipping it at the top
+costs O(log n) once. An item that is moved in a loop could fill the heap with such entries, so it is rebuilt when
+they outnumber the live ones (``test_stale_entries_stay_below_the_live_ones``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Due", "Timers"]
+
+_ID_BITS = 64
+_ID_MASK = (1 << _ID_BITS) - 1
+# Below this many entries a rebuild is not worth its call.
+_SMALL = 64
+
+
+class Due(Protocol):
+    """What the heap can hold: an id, unique and in 64 bits, and an instant."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def due(self) -> int: ...
+
+
+T = TypeVar("T", bound=Due)
+
+
+class Timers(Generic[T]):
+    """Items by due instant. Equal instants come in the order of their ids."""
+
+    __slots__ = ("_heap", "items")
+
+    def __init__(self) -> None:
+        self.items: dict[int, T] = {}
+        """The live items by id. Read it; change it through the methods."""
+        self._heap: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def add(self, item: T) -> None:
+        """Add the item, or replace the one with its id. O(log n)."""
+        self.items[item.id] = item
+        heappush(self._heap, item.due << _ID_BITS | item.id)
+        if len(self._heap) > 2 * len(self.items) + _SMALL:
+            self._rebuild()
+
+    def discard(self, item_id: int) -> T | None:
+        """Take out the item with this id, if there is one, and return it. O(1)."""
+        return self.items.pop(item_id, None)
+
+    def first_due(self) -> int | None:
+        """Return the earliest due instant."""
+        heap, items = self._heap, self.items
+        while heap:
+            entry = heap[0]
+            item = items.get(entry & _ID_MASK)
+            if item is not None and item.due == entry >> _ID_BITS:
+                return item.due
+            heappop(heap)
+        return None
+
+    def pop_due(self, now: int, limit: int) -> list[T]:
+        """Take out at most ``limit`` items due at or before ``now``, earliest first."""
+        heap, items = self._heap, self.items
+        taken: list[T] = []
+        # One comparison decides for the whole entry: every id at `now` lies below this bound.
+        bound = (now + 1) << _ID_BITS
+        while heap and heap[0] < bound and len(taken) < limit:
+            entry = heappop(heap)
+            item_id = entry & _ID_MASK
+            item = items.get(item_id)
+            if item is not None and item.due == entry >> _ID_BITS:
+                del items[item_id]
+                taken.append(item)
+        return taken
+
+    def ascending(self) -> Iterator[T]:
+        """Yield the items earliest first and leave them in. The k first cost O(k log k), however many there are.
+
+        A child in a heap is never earlier than its parent, so only the children of what has been yielded can
+        come next. Do not change the heap meanwhile.
+        """
+        heap, items = self._heap, self.items
+        seen = -1
+        frontier = [(heap[0], 0)] if heap else []
+        while frontier:
+            entry, index = heappop(frontier)
+            for child in (2 * index + 1, 2 * index + 2):
+                if child < len(heap):
+                    heappush(frontier, (heap[child], child))
+            # An item that was moved away and back has two equal entries; they come out side by side.
+            if entry == seen:
+                continue
+            seen = entry
+            item = items.get(entry & _ID_MASK)
+            if item is not None and item.due == entry >> _ID_BITS:
+                yield item
+
+    def keep_earliest(self, count: int) -> int | None:
+        """Drop all but the ``count`` earliest items; return the due instant of the earliest dropped."""
+        if len(self.items) <= count:
+            return None
+        entries = sorted(item.due << _ID_BITS | item.id for item in self.items.values())
+        for entry in entries[count:]:
+            del self.items[entry & _ID_MASK]
+        self._heap = entries[:count]  # sorted, and so a heap
+        return entries[count] >> _ID_BITS
+
+    def _rebuild(self) -> None:
+        self._heap = [item.due << _ID_BITS | item.id for item in self.items.values()]
+        heapify(self._heap)
