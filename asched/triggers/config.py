@@ -32,15 +32,9 @@ def from_config(schedule_type: str, schedule_config: Mapping[str, JSON], timezon
         InvalidTrigger: Something is unknown, missing or wrong; ``field`` is ``schedule_type``, ``timezone``,
             ``schedule_config`` or a member of it such as ``schedule_config.interval``.
     """
-    build = _BUILDERS.get(schedule_type)
-    if build is None:
-        raise InvalidTrigger(
-            f"there is no schedule_type {schedule_type!r}; use one of {', '.join(_BUILDERS)}",
-            field="schedule_type",
-        )
-    if timezone is not None:
-        timezone = canonical(timezone)
-    return build(schedule_config, timezone)
+    build = _builder(schedule_type)
+    _check_object(schedule_config)
+    return build(schedule_config, None if timezone is None else canonical(timezone))
 
 
 def to_config(trigger: Trigger) -> tuple[str, dict[str, JSON], str | None]:
@@ -88,6 +82,19 @@ def _moment(trigger: Once) -> str:
         assert instant is not None
         at = instant
     return at.isoformat()
+
+
+def _builder(schedule_type: object) -> Callable[[Mapping[str, JSON], str | None], BuiltIn]:
+    if isinstance(schedule_type, str) and schedule_type in _BUILDERS:
+        return _BUILDERS[schedule_type]
+    raise InvalidTrigger(
+        f"there is no schedule_type {schedule_type!r}; use one of {', '.join(_BUILDERS)}", field="schedule_type"
+    )
+
+
+def _check_object(config: object) -> None:
+    if not isinstance(config, Mapping):
+        raise InvalidTrigger(f"schedule_config must be an object, not {config!r}", field="schedule_config")
 
 
 def _interval(config: Mapping[str, JSON], timezone: str | None) -> Interval:

@@ -228,9 +228,9 @@ def _en_often(fields: Fields) -> str:
     if fields.seconds != (0,):
         parts.append("every second" if second == "*" else f"at second {_en_numbers(fields.seconds)}")
     parts.append("every minute" if minute == "*" else f"at minute {_en_numbers(fields.minutes)}")
+    text = ", ".join(parts)
     if hour != "*":
-        parts.append(f"of hour {_en_numbers(fields.hours)}")
-    text = ", ".join(parts[:-1] + [parts[-1]]) if hour == "*" else ", ".join(parts[:-1]) + " " + parts[-1]
+        text += f" of hour {_en_numbers(fields.hours)}"
     return text[0].upper() + text[1:]
 
 

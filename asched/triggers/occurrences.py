@@ -8,7 +8,7 @@ circle.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from asched.errors import InvalidTrigger
 from asched.instants import MAX_INSTANT, from_datetime, to_datetime
@@ -128,20 +128,33 @@ def _bound(trigger: Trigger, after: int) -> Trigger:
     return trigger.bound(after, "UTC") if isinstance(trigger, (Interval, Once)) and is_storable(trigger) else trigger
 
 
+@runtime_checkable
+class _InMicroseconds(Protocol):
+    def next_us(self, after: int) -> int | None: ...
+
+
 def _next_of_own(trigger: Trigger, after: int) -> int | None:
-    name = type(trigger).__name__
-    asked = to_datetime(after)
-    answer = trigger.next_after(asked)
+    # A subclass of a built-in trigger inherits next_us, and may have overridden next_after alone: that one counts.
+    if isinstance(trigger, _InMicroseconds) and not isinstance(trigger, BuiltIn):
+        instant = trigger.next_us(after)
+    else:
+        instant = _instant_of(trigger, trigger.next_after(to_datetime(after)))
+    if instant is not None and instant <= after:
+        raise InvalidTrigger(
+            f"{type(trigger).__name__} was asked for an instant later than {to_datetime(after)} and answered "
+            f"{to_datetime(instant)}; the answer must always be later"
+        )
+    return instant
+
+
+def _instant_of(trigger: Trigger, answer: object) -> int | None:
     if answer is None:
         return None
     if not isinstance(answer, datetime) or answer.utcoffset() is None:
-        raise InvalidTrigger(f"{name}.next_after must return an aware datetime or None, not {answer!r}")
-    instant = from_datetime(answer)
-    if instant <= after:
         raise InvalidTrigger(
-            f"{name}.next_after({asked}) returned {answer}, which is not later; it must always move on"
+            f"{type(trigger).__name__}.next_after must return an aware datetime or None, not {answer!r}"
         )
-    return instant
+    return from_datetime(answer)
 
 
 def _latest_by_asking(trigger: Trigger, after: int, until: int) -> int | None:
