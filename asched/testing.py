@@ -36,7 +36,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio
-from anyio._backends._asyncio import AsyncIOBackend
+from anyio._backends._asyncio import AsyncIOBackend, WorkerThread
 
 from asched import instants, offload
 from asched.errors import InvalidArgument
@@ -464,16 +464,19 @@ def _counted_from_thread(
     args: tuple[*Ts],
     token: object,
 ) -> T:
+    thread = threading.current_thread()
+    counted_by = thread.loop if isinstance(thread, WorkerThread) else None
+
     async def lent(*args: *Ts) -> T:
         loop = asyncio.get_running_loop()
-        if not isinstance(loop, VirtualTimeLoop):
+        # A thread that somebody else started may call with a token, and nobody counts it.
+        if not isinstance(loop, VirtualTimeLoop) or loop is not counted_by:
             return await func(*args)
         with loop._lending():
             return await func(*args)
 
     run: Callable[..., T] = _from_thread.__get__(None, cls)
-    # A thread with a token of its own was started by somebody else, and nobody counts it.
-    return run(lent if token is None else func, args, token)
+    return run(lent, args, token)
 
 
 @contextlib.contextmanager

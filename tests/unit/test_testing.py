@@ -110,9 +110,12 @@ async def test_timers_a_microsecond_apart_ring_apart_after_sixty_years(clock: Vi
     await asyncio.sleep(60 * 365.25 * 86_400)
     began = clock.now()
     rung: list[tuple[int, int]] = []
+
+    def ring(wanted: int) -> None:
+        rung.append((wanted, clock.now() - began))
+
     for microseconds in random.Random(11).sample(range(1, 2_001), 2_000):
-        delay = microseconds / SECOND
-        loop.call_later(delay, lambda wanted=microseconds: rung.append((wanted, clock.now() - began)))
+        loop.call_later(microseconds / SECOND, ring, microseconds)
     await asyncio.sleep(1)
 
     assert rung == [(n, n) for n in range(1, 2_001)]
