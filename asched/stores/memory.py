@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
@@ -89,7 +90,6 @@ class _Past:
 
     __slots__ = (
         "active",
-        "ended",
         "failures",
         "gap",
         "last_run",
@@ -103,7 +103,7 @@ class _Past:
     def __init__(self) -> None:
         self.active: dict[int, _Run] = {}
         self.recent: list[_Run] = []
-        self.ended = 0
+        """The last ended ones, oldest first."""
         self.runs = 0
         self.failures = 0
         self.retries = 0
@@ -151,7 +151,7 @@ class _Run:
         self.started: int | None = None
         self.ended: int | None = None
         self.turn = 0
-        """Its place in the order of the job's ended runs."""
+        """Its place in the order in which runs ended."""
         self.listed = False
         """It stands in the total history; otherwise only among the last of its job."""
         self.more: _More | None = None
@@ -162,6 +162,7 @@ class _More:
 
     __slots__ = (
         "attempts",
+        "began",
         "cancel",
         "dead",
         "error",
@@ -178,7 +179,10 @@ class _More:
 
     def __init__(self) -> None:
         self.attempts: list[AttemptRecord] = []
-        self.cancel = False
+        self.began: int | None = None
+        """When the attempt was claimed, if it is not the first claim of the run."""
+        self.cancel: Reason | None = None
+        """Why the attempt that executes is to be cancelled."""
         self.instants = 1
         self.dead = False
         self.error: ErrorInfo | None = None
@@ -236,12 +240,14 @@ class MemoryStore:
         self._waiting: dict[int, Timer] = {}
         self._runs: dict[int, _Run] = {}
         self._history: deque[_Run] = deque()
+        self._turn = 0
         self._dead: dict[int, _Run] = {}
         self._ran: dict[str, _Job] = {}
         self._nodes: dict[int, _Node] = {}
         self._functions: Counter[str] = Counter()
         self._declarations: Counter[str] = Counter()
         self._tombstones: dict[str, str | None] = {}
+        self._in_order: list[_Job] | None = None
         self._serial = 0
         self._ids = 0
         self._epoch = 0
@@ -316,13 +322,14 @@ class MemoryStore:
             lost: list[int] = []
             for run in node.live.values():
                 policy = run.job.spec.policy
-                self._record_attempt(run, node, run.started or now, now, Outcome.LOST, None)
+                self._record_attempt(run, node, _began(run), now, Outcome.LOST, None)
                 if policy.on_crash is OnCrash.LOST or run.attempt > policy.max_retries:
                     self._end(run, RunStatus.LOST, now, Reason.NODE_DIED)
                     lost.append(run.id)
                     rescued.extend(self._unqueue(run.job))
                 else:
                     rescued.extend(self._wait(run, RunStatus.PENDING, now, run.attempt + 1, now))
+            node.hinted.set()
             reaped.append(Reaped(node.epoch, node.info.name, tuple(rescued), tuple(lost)))
         return reaped
 
@@ -331,10 +338,9 @@ class MemoryStore:
         if node is None:
             return []
         self._forget_abilities(node)
+        node.hinted.set()
         now = self._clock.now()
-        return [
-            timer for run in node.live.values() for timer in self._wait(run, RunStatus.PENDING, now, run.attempt, now)
-        ]
+        return [timer for run in node.live.values() for timer in self._give_back(run, now)]
 
     async def nodes(self) -> list[NodeRecord]:
         return [
@@ -382,10 +388,10 @@ class MemoryStore:
     def _declare(self, job: _Job | None, item: PutItem, now: int) -> Put:
         spec = item.spec
         if job is None:
-            if spec.id in self._tombstones:
-                if self._tombstones[spec.id] == spec.declaration:
+            for known in (spec.id, *item.aliases):
+                if known in self._tombstones and self._tombstones[known] == spec.declaration:
                     return Put(PutStatus.KEPT, None, None)
-                del self._tombstones[spec.id]
+            self._tombstones.pop(spec.id, None)
             old = next((self._jobs[alias] for alias in item.aliases if alias in self._jobs), None)
             if old is None:
                 return self._add(item, now)
@@ -397,9 +403,12 @@ class MemoryStore:
                 self._replace(old, spec, item, now, old.paused or item.paused, replan=True)
             return Put(PutStatus.REPLACED, self._record(old), None if old.paused else old.timer)
         if job.spec.declaration == spec.declaration:
-            if spec.generation > job.spec.generation or spec.func != job.spec.func:
+            newer = spec.generation > job.spec.generation
+            if newer or (spec.generation == job.spec.generation and spec.func != job.spec.func):
                 self._drop_timer(job)
-                job.spec = job.spec._replace(func=spec.func, generation=max(spec.generation, job.spec.generation))
+                job.spec = job.spec._replace(func=spec.func, generation=spec.generation)
+                timer = job.timer
+                self._set_timer(job, timer.planned if timer else None, timer.due if timer else None)
                 self._renew_timers(job)
             return Put(PutStatus.KEPT, self._record(job), None if job.paused else job.timer)
         if job.spec.generation > spec.generation:
@@ -411,6 +420,7 @@ class MemoryStore:
         old_id = job.spec.id
         self._changed(ChangeKind.JOB_REMOVED, old_id)
         self._jobs[job_id] = self._jobs.pop(old_id)
+        self._in_order = None
         if old_id in self._ran:
             self._ran[job_id] = self._ran.pop(old_id)
 
@@ -419,6 +429,7 @@ class MemoryStore:
         spec = item.spec
         job = _Job(spec, self._serial, now)
         self._jobs[spec.id] = job
+        self._in_order = None
         job.paused = item.paused
         if item.gap is not None:
             self._pass(job, item.gap)
@@ -450,7 +461,6 @@ class MemoryStore:
         return [self._record(jobs[job_id]) if job_id in jobs else None for job_id in ids]
 
     async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
-        # Jobs stand in the dict in the order of their serial numbers, but for those that took another's id.
         after = int(cursor) if cursor else 0
         query = which.query.casefold() if which.query else None
         page: list[JobRecord] = []
@@ -468,8 +478,12 @@ class MemoryStore:
         return page, None
 
     def _jobs_after(self, serial: int) -> Iterator[_Job]:
-        jobs = self._jobs.values()
-        return (job for job in jobs if job.serial > serial) if serial else iter(jobs)
+        # The dict has the order of the serial numbers until a job takes another id, and knows no place inside.
+        # A sorted list does; while jobs are only listed it is made once.
+        if self._in_order is None:
+            self._in_order = sorted(self._jobs.values(), key=_serial)
+        jobs = self._in_order
+        return (jobs[index] for index in range(bisect_right(jobs, serial, key=_serial), len(jobs)))
 
     async def pause_jobs(self, which: Selection) -> list[JobRecord]:
         now = self._clock.now()
@@ -541,7 +555,7 @@ class MemoryStore:
 
     def _selected(self, which: Selection) -> list[_Job]:
         if which.ids is not None:
-            return [self._jobs[job_id] for job_id in which.ids if job_id in self._jobs]
+            return [self._jobs[job_id] for job_id in dict.fromkeys(which.ids) if job_id in self._jobs]
         if which.group is not None:
             return [job for job in self._jobs.values() if job.spec.group == which.group]
         wanted = which.func
@@ -556,6 +570,7 @@ class MemoryStore:
 
     def _remove(self, job: _Job) -> None:
         del self._jobs[job.spec.id]
+        self._in_order = None
         self._ran.pop(job.spec.id, None)
         self._drop_timer(job)
         job.timer = None
@@ -611,12 +626,8 @@ class MemoryStore:
             heap.discard(timer.id)
 
     def _renew_timers(self, job: _Job) -> list[Timer]:
-        """Give the job's waiting runs, and its timer, the spec as it is now; return the waiting ones that may start."""
+        """Give the job's waiting runs the spec as it is now; return those that may start."""
         ready = []
-        if job.timer is not None and job.timer.spec is not job.spec:
-            job.timer = job.timer._replace(spec=job.spec)
-            if not job.paused:
-                self._heap(job).add(job.timer)
         for old in self._waits(job):
             self._revision += 1
             timer = self._waiting[old.id] = old._replace(spec=job.spec, rev=self._revision)
@@ -679,12 +690,7 @@ class MemoryStore:
                 continue
             job = jobs.get(timer.spec.id)
             if job is None or job.rev != timer.rev or job.serial != timer.id or job.paused:
-                run = node.live.get(token)
-                answers.append(
-                    Claimed(Grant.STALE, token)
-                    if run is None or job is None
-                    else Claimed(Grant.STARTED, token, run.id, run.fence, job.timer)
-                )
+                answers.append(self._known(node, token))
                 continue
             if job.timer is None or job.timer.due > latest:
                 answers.append(Claimed(Grant.EARLY, token))
@@ -753,13 +759,24 @@ class MemoryStore:
                 if max_runs is not None and past.planned_runs >= max_runs:
                     following = None, None
                 past.gap = None
-                self._queue(job, past, claim.token, claim.planned, claim.due, manual=False)
+                run = self._queue(job, past, claim.token, claim.planned, claim.due, manual=False)
+                self._wait_for(run, run.due, 1)
                 grant = Grant.QUEUED
             else:
                 instant = claim.planned
                 self._pass(job, Gap(RunStatus.SKIPPED, Reason.OVERLAP, instant, instant, 1))
         self._set_timer(job, *following)
         return Claimed(grant, claim.token, claim.token if grant is Grant.QUEUED else 0, next=job.timer)
+
+    def _known(self, node: _Node, token: int) -> Claimed:
+        """Answer a claim whose timer has moved on: by this very claim, if its answer was lost."""
+        run = node.live.get(token)
+        if run is not None:
+            return Claimed(Grant.STARTED, token, run.id, run.fence, run.job.timer)
+        queued = self._waiting.get(token)
+        if queued is not None and self._runs[token].attempt == 0:
+            return Claimed(Grant.QUEUED, token, token, next=self._runs[token].job.timer)
+        return Claimed(Grant.STALE, token)
 
     def _claim_waiting(self, node: _Node, timer: Timer, token: int, latest: int, now: int) -> Claimed:
         current = self._waiting.get(timer.id)
@@ -779,6 +796,7 @@ class MemoryStore:
         elif current.attempt > run.attempt:
             past.retries += 1
         run.attempt = current.attempt
+        self._more(run).began = now
         self._execute(node, run, token, now)
         return Claimed(Grant.STARTED, token, run.id, run.fence)
 
@@ -798,21 +816,18 @@ class MemoryStore:
             status = end.status
             if run.attempt == 1:
                 run.started = end.started
-            if status is not RunStatus.SUCCEEDED or run.attempt > 1:
+            if status is not RunStatus.SUCCEEDED or run.more is not None:
                 self._record_attempt(run, node, end.started, end.ended, end.outcome, end.error)
             if end.result is not None or end.note is not None:
                 more = self._more(run)
                 more.result = end.result
                 if end.note is not None:
                     _annotate(more, end.note)
-            if status in _WAITING and run.job.rev >= 0:
+            if status in _WAITING:
                 attempt = run.attempt + 1 if end.counts else run.attempt
                 timers.extend(self._wait(run, status, end.due or end.ended, attempt, end.ended))
                 continue
-            if status in _WAITING:
-                self._end(run, RunStatus.CANCELLED, end.ended, Reason.JOB_CANCELLED)
-            else:
-                self._end(run, status, end.ended, end.reason)
+            self._end(run, status, end.ended, end.reason)
             past = run.job.past
             if past is not None and past.active:
                 timers.extend(self._unqueue(run.job))
@@ -827,7 +842,7 @@ class MemoryStore:
         for token in tokens:
             run = node.live.pop(token, None)
             if run is not None:
-                timers.extend(self._wait(run, RunStatus.PENDING, now, run.attempt, now))
+                timers.extend(self._give_back(run, now))
         return timers
 
     async def claims(self, epoch: int) -> list[Live]:
@@ -867,8 +882,8 @@ class MemoryStore:
         more.replay_of = item.replay_of
         if letter is not None:
             run.payload = letter.payload
-        timer = None if queued else self._wait_for(run, now, 1)
-        return Enqueued(PutStatus.ADDED, timer, cancels, self._run_record(run))
+        timer = self._wait_for(run, now, 1)
+        return Enqueued(PutStatus.ADDED, None if queued else timer, cancels, self._run_record(run))
 
     async def cancel_runs(self, run_ids: Sequence[int]) -> list[Cancelled]:
         now = self._clock.now()
@@ -878,7 +893,7 @@ class MemoryStore:
             if run is None:
                 answers.append(Cancelled(run_id, None))
             elif run.token:
-                self._more(run).cancel = True
+                self._more(run).cancel = Reason.OPERATOR
                 self._hint(run.epoch, 0)
                 answers.append(Cancelled(run_id, run.status, run.token, run.epoch, run.job.spec.id))
             else:
@@ -913,15 +928,21 @@ class MemoryStore:
         self._changed(ChangeKind.RUN, run_id)
         return run
 
+    def _give_back(self, run: _Run, now: int) -> list[Timer]:
+        """Let a claimed run wait whose attempt did not begin, or is not to count."""
+        if run.more is None or not run.more.attempts:
+            run.started = None
+        return self._wait(run, RunStatus.PENDING, now, run.attempt, now)
+
     def _wait(self, run: _Run, status: RunStatus, due: int, attempt: int, now: int) -> list[Timer]:
-        """Let a run that was executed wait for its next attempt; of a deleted job, end it."""
-        if run.job.rev < 0:
-            self._end(run, RunStatus.CANCELLED, now, Reason.JOB_CANCELLED)
-            return []
+        """Let a run that was executed wait for its next attempt; of a deleted job, or once cancelled, end it."""
+        job = run.job
+        cancel = run.more.cancel if run.more is not None else None
+        if job.rev < 0 or cancel is not None:
+            self._end(run, RunStatus.CANCELLED, now, cancel or Reason.JOB_CANCELLED)
+            return self._unqueue(job)
         run.token = run.epoch = 0
         run.status = status
-        if run.more is not None:
-            run.more.cancel = False
         self._changed(ChangeKind.RUN, run.id)
         timer = self._wait_for(run, due, attempt)
         return [timer] if self._startable(run.job, timer) else []
@@ -951,7 +972,7 @@ class MemoryStore:
         tokens = []
         for run in list(past.active.values()):
             if run.token:
-                self._more(run).cancel = True
+                self._more(run).cancel = Reason.SUPERSEDED
                 self._hint(run.epoch, 0)
                 tokens.append(run.token)
             else:
@@ -1023,8 +1044,7 @@ class MemoryStore:
 
     def _list(self, run: _Run, job: _Job, past: _Past) -> None:
         """Put an ended run into the total history and among the last of its job, and forget what is too much."""
-        past.ended += 1
-        run.turn = past.ended
+        self._turn = run.turn = self._turn + 1
         run.listed = True
         recent = past.recent
         recent.append(run)
@@ -1048,14 +1068,20 @@ class MemoryStore:
             return
         job, past = run.job, run.job.past
         assert past is not None
-        if job.rev >= 0:
-            lasting = job.timer is not None or job.spec.origin is Origin.DECLARED or past.active
-            if lasting and past.ended - run.turn < self._limits.kept_per_job:
-                return
+        if job.rev < 0:
+            self._runs.pop(run.id, None)
+            return
+        lasting = job.timer is not None or job.spec.origin is Origin.DECLARED or past.active
+        if lasting and past.recent and run.turn >= past.recent[0].turn:
+            return
         self._runs.pop(run.id, None)
-        if job.rev >= 0 and not lasting and not any(_kept_record(other) for other in past.recent):
-            past.recent.clear()
+        if not lasting and not self._has_records(job, past):
             self._remove(job)
+
+    def _has_records(self, job: _Job, past: _Past) -> bool:
+        if any(run.listed for run in past.recent):
+            return True
+        return any(run.job is job for run in self._dead.values())
 
     def _discard(self, run_id: int) -> bool:
         run = self._dead.pop(run_id, None)
@@ -1079,22 +1105,34 @@ class MemoryStore:
         return [self._run_record(runs[run_id]) if run_id in runs else None for run_id in run_ids]
 
     async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
-        skip = int(cursor) if cursor else 0
-        matching = (run for run in self._newest_first(which) if _chosen(run, which))
-        page = list(islice(matching, skip, skip + limit + 1))
-        more = len(page) > limit
-        return [self._run_record(run) for run in page[:limit]], str(skip + limit) if more else None
+        after = _read_place(cursor) if cursor else None
+        page: list[_Run] = []
+        for run in self._newest_first(which):
+            if (after is not None and _place(run) >= after) or not _chosen(run, which):
+                continue
+            if len(page) == limit:
+                return [self._run_record(run) for run in page], _write_place(page[-1])
+            page.append(run)
+        return [self._run_record(run) for run in page], None
 
     def _newest_first(self, which: RunFilter) -> Iterator[_Run]:
         if which.dead:
             yield from reversed(self._dead.values())
             return
-        # Open runs and those kept only for their job are few beside the history, which stands in order.
-        open_runs = [run for job in self._ran.values() if job.past for run in job.past.active.values()]
-        yield from sorted(open_runs, key=_start_order, reverse=True)
+        runs = self._runs
+        active = [run for node in self._nodes.values() for run in node.live.values()]
+        active += [runs[run_id] for run_id in self._waiting]
+        yield from sorted(active, key=_place, reverse=True)
+        # The total history stands in order. What was taken out of it and is kept apart ended before all of it.
         yield from reversed(self._history)
-        apart = [run for run in self._runs.values() if run.ended is not None and not run.listed]
-        yield from sorted(apart, key=_end_order, reverse=True)
+        if which.job_id is None:
+            apart = [run for run in runs.values() if run.turn and not run.listed]
+        else:
+            job = self._jobs.get(which.job_id)
+            kept = job.past.recent if job is not None and job.past is not None else []
+            letters = [run for run in self._dead.values() if run.job.spec.id == which.job_id]
+            apart = list({run.id: run for run in (*kept, *letters) if not run.listed}.values())
+        yield from sorted(apart, key=_place, reverse=True)
 
     async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:
         wanted = list(self._dead) if run_ids is None else run_ids
@@ -1102,17 +1140,18 @@ class MemoryStore:
 
     async def totals(self) -> Totals:
         per_job: dict[str, Counts] = {}
-        active_runs = 0
         for job_id, job in self._ran.items():
             past = job.past
             assert past is not None
-            active_runs += len(past.active)
-            per_job[job_id] = Counts(past.runs, past.failures, past.retries)
+            if past.runs:
+                per_job[job_id] = Counts(past.runs, past.failures, past.retries)
+        # The heaps hold what may come due: of each job its occurrence, and the waiting runs that may start.
+        startable = [timer for timer in self._waiting.values() if self._startable(self._runs[timer.id].job, timer)]
         return Totals(
             since=self._since,
             jobs=len(self._jobs),
-            active_jobs=sum(1 for job in self._jobs.values() if job.timer is not None and not job.paused),
-            active_runs=active_runs,
+            active_jobs=sum(map(len, self._timers.values())) - len(startable),
+            active_runs=len(self._waiting) + sum(len(node.live) for node in self._nodes.values()),
             runs=self._total_runs,
             failures=self._total_failures,
             nodes=len(self._nodes),
@@ -1124,9 +1163,18 @@ class MemoryStore:
         # The number is bounded where records are made; what is left to do is their age.
         oldest = self._clock.now() - int(self._limits.retention * SECOND)
         pruned = 0
-        while self._history and pruned < limit and (self._history[0].ended or 0) < oldest:
-            self._unlist()
-            pruned += 1
+        grown: list[_Run] = []
+        while self._history and pruned < limit:
+            run = self._history[0]
+            if run.ended is not None and run.ended < oldest:
+                self._unlist()
+                pruned += 1
+            elif run.more is not None and run.more.instants > 1:
+                # A gap that grew is younger than its place; it must not shield what stands behind it.
+                grown.append(self._history.popleft())
+            else:
+                break
+        self._history.extendleft(reversed(grown))
         return pruned
 
     def _run_record(self, run: _Run) -> RunRecord:
@@ -1134,7 +1182,7 @@ class MemoryStore:
         attempts = tuple(more.attempts)
         if run.status is RunStatus.RUNNING or (run.status is RunStatus.SUCCEEDED and not attempts):
             outcome = Outcome.OK if run.status is RunStatus.SUCCEEDED else None
-            attempts += (AttemptRecord(run.attempt, run.node or "", run.started or run.due, run.ended, outcome, None),)
+            attempts += (AttemptRecord(run.attempt, run.node or "", _began(run), run.ended, outcome, None),)
         return RunRecord(
             id=run.id,
             job_id=run.job.spec.id,
@@ -1204,20 +1252,34 @@ _NOTHING = _More()
 _WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
 
 
+def _serial(job: _Job) -> int:
+    return job.serial
+
+
 def _due_order(timer: Timer) -> tuple[int, int]:
     return timer.due, timer.id
 
 
-def _start_order(run: _Run) -> int:
-    return run.started or run.due
+def _began(run: _Run) -> int:
+    """Return when the run's present attempt began, as far as the store knows."""
+    if run.more is not None and run.more.began is not None:
+        return run.more.began
+    return run.due if run.started is None else run.started
 
 
-def _end_order(run: _Run) -> int:
-    return run.ended or 0
+def _place(run: _Run) -> tuple[bool, int, int]:
+    """Return what orders runs, oldest first: ended ones as they ended, then active ones as they are due."""
+    return (False, run.turn, 0) if run.turn else (True, run.due, run.id)
 
 
-def _kept_record(run: _Run) -> bool:
-    return run.listed or (run.more is not None and run.more.dead)
+def _write_place(run: _Run) -> str:
+    active, place, run_id = _place(run)
+    return f"{active:d}.{place}.{run_id}"
+
+
+def _read_place(cursor: str) -> tuple[bool, int, int]:
+    active, place, run_id = cursor.split(".")
+    return active == "1", int(place), int(run_id)
 
 
 def _has_queued(past: _Past) -> bool:

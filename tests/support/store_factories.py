@@ -1,0 +1,39 @@
+"""The stores that the contract suite runs against, and how to open each.
+
+A new store is one entry of :data:`FACTORIES`. A factory gets a directory of the test's own and returns a store that
+is not open yet; called twice with one directory it returns two objects over the same data. What needs a server calls
+``require`` first, and names its schema or keys after the directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from asched.clock import Clock
+from asched.store import Limits, Store
+from asched.stores.memory import MemoryStore
+
+Require: TypeAlias = Callable[[str, bool, str], None]
+Factory: TypeAlias = Callable[[Path, Require], Store]
+
+NAMESPACE = "contract"
+
+
+def make_memory(directory: Path, require: Require) -> Store:
+    return MemoryStore()
+
+
+FACTORIES: dict[str, Factory] = {
+    "memory": make_memory,
+}
+
+
+async def make_store(
+    kind: str, clock: Clock, directory: Path, require: Require, limits: Limits | None = None, namespace: str = NAMESPACE
+) -> Store:
+    """Return a store of this kind, open. Closed and made again with the same directory it is reopened."""
+    store = FACTORIES[kind](directory, require)
+    await store.open(namespace, limits or Limits(), clock)
+    return store
