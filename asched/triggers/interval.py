@@ -62,7 +62,7 @@ class Interval(BuiltIn):
                 field=field,
             )
         if step > _LONGEST:
-            raise InvalidTrigger("an interval may be 1,000 years at most; use a cron or a one-shot", field=used[0])
+            raise InvalidTrigger("an interval may be 1,000 years at most", field=used[0])
         self._set("_step", step)
         self._set("_unit", used[0] if len(used) == 1 else "seconds")
         self._set("_anchor", _read_anchor(anchor))
@@ -164,12 +164,14 @@ def duration(amount: object, unit: str, field: str | None = None) -> int:
     field = unit if field is None else field
     if isinstance(amount, bool) or not isinstance(amount, (int, float)):
         raise InvalidTrigger(f"{field} must be a number, not {amount!r}", field=field)
-    if not math.isfinite(amount):
+    if isinstance(amount, float) and not math.isfinite(amount):
         raise InvalidTrigger(
             f"{field} must be finite, not {amount!r}; a job that never runs needs no trigger", field=field
         )
     if amount < 0:
         raise InvalidTrigger(f"{field} must not be negative ({amount!r}); time runs forward only", field=field)
+    if amount > _LONGEST // UNITS[unit]:
+        raise InvalidTrigger(f"{field} may be 1,000 years at most", field=field)
     return round(amount * UNITS[unit])
 
 
