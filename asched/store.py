@@ -91,6 +91,8 @@ class StoreCaps(NamedTuple):
     """Seconds between windows while no hint comes; infinite where hints cannot be lost."""
     lease: float
     """Seconds a node may go without a heartbeat."""
+    own_clock: bool = False
+    """The store has a clock of its own, and a node whose clock is set back changes nothing."""
 
 
 class NodeInfo(NamedTuple):
@@ -511,7 +513,10 @@ class Store(Protocol):
         ...
 
     async def leave(self, epoch: int) -> list[Timer]:
-        """End the node's lease by its own wish; claims it still holds go back as waiting runs, uncounted."""
+        """End the node's lease by its own wish; claims it still holds go back as waiting runs, uncounted.
+
+        The node's ``watch`` ends, as that of a reaped node does.
+        """
         ...
 
     async def nodes(self) -> list[NodeRecord]: ...
@@ -522,16 +527,20 @@ class Store(Protocol):
         """Insert, replace, update or declare jobs; the answers stand in the order of the items.
 
         ``DECLARE``, for each item: an id that does not exist is added, or takes over the job under the first alias
-        that exists. A job with the same ``declaration`` is kept: next run, pause, counters and edits. With another
-        declaration it is replaced, pause and counters kept, unless the stored ``generation`` is higher. A declared
-        job that was deleted by hand stays so until its declaration changes.
+        that exists. A job with the same ``declaration`` is kept: next run, pause, counters and edits; its function
+        follows unless the stored ``generation`` is higher. With another declaration it is replaced, pause and
+        counters kept, unless the stored ``generation`` is higher. A declared job that was deleted by hand, under
+        this id or an alias, stays so until its declaration changes.
         """
         ...
 
     async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]: ...
 
     async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
-        """Return a page of jobs in the order they were made. Cost is that of the rows looked at."""
+        """Return a page of jobs in the order they were made. Cost is that of the rows looked at.
+
+        A job that stays comes exactly once, whatever is added, deleted or renamed between two pages.
+        """
         ...
 
     async def pause_jobs(self, which: Selection) -> list[JobRecord]:
@@ -554,6 +563,13 @@ class Store(Protocol):
         """Return 1, 2, 3 ...; never the same again in this store."""
         ...
 
+    async def generation(self, declarations: str) -> int:
+        """Return the store's time at which this set of declarations, a digest, was first seen.
+
+        An old version of a program that is started again keeps its old number, and a newer one wins.
+        """
+        ...
+
     # Timers and claims
 
     async def window(self, epoch: int, until: int, limit: int) -> Window:
@@ -569,7 +585,8 @@ class Store(Protocol):
 
         A waiting run (attempt 1 or more) starts whatever else is active. An occurrence of a job that has active
         runs follows the job's overlap policy in this step. Once ``max_runs`` occurrences have started, the timer
-        ends. An empty answer means the node's lease has run out: nothing was taken.
+        ends. A claim repeated with its token is answered as before while the run it made is held, or queued, and
+        ``STALE`` after that. An empty answer means the node's lease has run out: nothing was taken.
         """
         ...
 
@@ -596,7 +613,11 @@ class Store(Protocol):
         ...
 
     async def cancel_runs(self, run_ids: Sequence[int]) -> list[Cancelled]:
-        """End waiting runs; mark executing ones for their node, which hears of it by hint and heartbeat."""
+        """End waiting runs; mark executing ones for their node, which hears of it by hint and heartbeat.
+
+        A marked run that would wait again (a retry, a release, its node dies) ends as ``cancelled`` instead. A run
+        that had queued behind one that is ended here may be due afterwards: look at the window.
+        """
         ...
 
     async def annotate(self, epoch: int, notes: Sequence[Note]) -> None:
@@ -625,7 +646,11 @@ class Store(Protocol):
     async def get_runs(self, run_ids: Sequence[int]) -> list[RunRecord | None]: ...
 
     async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
-        """Return a page of runs, newest first; those that have not ended come first of all."""
+        """Return a page of runs, newest first: those that have not ended, the latest due before the others, and
+        then those that have, the last to end before the others.
+
+        A record that stays as it is comes exactly once, whatever is added or ends between two pages.
+        """
         ...
 
     async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:

@@ -248,6 +248,7 @@ class MemoryStore:
         self._declarations: Counter[str] = Counter()
         self._tombstones: dict[str, str | None] = {}
         self._in_order: list[_Job] | None = None
+        self._generations: dict[str, int] = {}
         self._serial = 0
         self._ids = 0
         self._epoch = 0
@@ -552,6 +553,9 @@ class MemoryStore:
     async def next_id(self) -> int:
         self._ids += 1
         return self._ids
+
+    async def generation(self, declarations: str) -> int:
+        return self._generations.setdefault(declarations, self._clock.now())
 
     def _selected(self, which: Selection) -> list[_Job]:
         if which.ids is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from asched.instants import DAY, HOUR, MINUTE, SECOND
@@ -24,6 +25,9 @@ __all__ = [
 
 # Up to so many times of day are listed one by one; more are described by their fields.
 _LISTED_TIMES = 6
+
+# More numbers than this, equally far apart, are described by their step.
+_LISTED_NUMBERS = 4
 
 _WORK_DAYS = (0, 1, 2, 3, 4)
 _WEEKEND = (5, 6)
@@ -56,7 +60,7 @@ def describe_interval(step: int, lang: Lang) -> str:
     """Describe an interval of ``step`` microseconds."""
     amount, unit = _length(step, lang)
     if lang == "zh":
-        return f"每{unit}" if amount == "1" and unit in ("小时", "秒") else f"每 {amount} {unit}"
+        return f"每{unit}" if amount == "1" and unit in ("小时", "分钟", "秒") else f"每 {amount} {unit}"
     if amount == "1":
         return f"Every {unit}"
     return f"Every {amount} {unit}s"
@@ -153,6 +157,8 @@ def _en_week(days: Sequence[int]) -> str:
 
 
 def _en_week_days(days: Sequence[int], last: str = "and") -> str:
+    if tuple(days) == _WORK_DAYS:
+        return "weekday"
     return _en_list([_EN_DAYS[day] for day in days], last)
 
 
@@ -215,7 +221,8 @@ def _en_often(fields: Fields) -> str:
         if fields.seconds == (0,) and every_minute:
             return ("Every minute" if every_minute == 1 else f"Every {every_minute} minutes") + within
     if fields.seconds == (0,) and minute[0] != "*":
-        at = _en_list([f":{m:02}" for m in fields.minutes])
+        few = len(fields.minutes) <= _LISTED_TIMES
+        at = _en_list([f":{m:02}" for m in fields.minutes]) if few else f"minutes {_en_numbers(fields.minutes)}"
         if every_hour and every_hour > 1:
             return f"Every {every_hour} hours at {at}"
         if within is not None:
@@ -224,14 +231,19 @@ def _en_often(fields: Fields) -> str:
                 if hour == "*"
                 else f" {_en_list([f'from {a} to {b[:2]}:{fields.minutes[-1]:02}' for a, b in hours])}"
             )
-    parts = []
-    if fields.seconds != (0,):
-        parts.append("every second" if second == "*" else f"at second {_en_numbers(fields.seconds)}")
-    parts.append("every minute" if minute == "*" else f"at minute {_en_numbers(fields.minutes)}")
-    text = ", ".join(parts)
+    if minute == "*":
+        text = "Every minute"
+    else:
+        text = f"{'Every hour at' if hour == '*' else 'At'} {_en_plural('minute', fields.minutes)}"
     if hour != "*":
-        text += f" of hour {_en_numbers(fields.hours)}"
-    return text[0].upper() + text[1:]
+        text += f" of {_en_plural('hour', fields.hours)}"
+    if second == "*":
+        return f"{text}, every second"
+    return text if fields.seconds == (0,) else f"{text}, at {_en_plural('second', fields.seconds)}"
+
+
+def _en_plural(word: str, numbers: Sequence[int]) -> str:
+    return f"{word}{'s' if len(numbers) > 1 else ''} {_en_numbers(numbers)}"
 
 
 def _hour_ranges(fields: Fields) -> list[tuple[str, str]]:
@@ -242,7 +254,16 @@ def _hour_ranges(fields: Fields) -> list[tuple[str, str]]:
     return [(f"{low:02}:00", f"{high:02}:59") for low, high in runs]
 
 
+def _steps(numbers: Sequence[int]) -> int | None:
+    """Return the step of numbers that are equally far apart, if naming it is shorter than listing them."""
+    steps = {high - low for low, high in pairwise(numbers)}
+    return steps.pop() if len(numbers) > _LISTED_NUMBERS and len(steps) == 1 and 1 not in steps else None
+
+
 def _en_numbers(numbers: Sequence[int]) -> str:
+    step = _steps(numbers)
+    if step is not None:
+        return f"{numbers[0]} to {numbers[-1]} in steps of {step}"
     return _en_list([str(low) if low == high else f"{low} to {high}" for low, high in _runs(numbers)])
 
 
@@ -293,7 +314,7 @@ def _en_special(day: MonthDay) -> str:
         return f"the weekday nearest to day {day.number}"
     if day.number == 0:
         return "the last day"
-    return f"the day {day.number} day{'s' if day.number > 1 else ''} before the last"
+    return f"the last day but {day.number}"
 
 
 def _en_weekday_field(fields: Fields, article: str = "every") -> str:
@@ -311,7 +332,8 @@ def _zh_cron(fields: Fields) -> str:
     days = _zh_days(fields)
     moments = None if _stars(fields) else _moments(fields)
     if moments is not None:
-        return f"{days or '每天'} {'、'.join(moments)}"
+        # A full-width bracket brings its own space.
+        return f"{days or '每天'} {'、'.join(moments)}".replace("） ", "）")
     often = _zh_often(fields)
     return f"{days}，{often}" if days else often
 
@@ -337,7 +359,7 @@ def _zh_often(fields: Fields) -> str:
             return f"每 {every_hour} 小时的第 {_zh_numbers(fields.minutes)} 分钟"
         if within is not None:
             return within + _zh_each_hour(fields.minutes)
-    text = "" if hour == "*" else f"{_zh_numbers(fields.hours)} 点的"
+    text = ("" if minute == "*" else "每小时的") if hour == "*" else f"{_zh_numbers(fields.hours)} 点的"
     text += "每分钟" if minute == "*" else f"第 {_zh_numbers(fields.minutes)} 分钟"
     if fields.seconds != (0,):
         text += "的每一秒" if second == "*" else f"的第 {_zh_numbers(fields.seconds)} 秒"
@@ -345,6 +367,9 @@ def _zh_often(fields: Fields) -> str:
 
 
 def _zh_numbers(numbers: Sequence[int]) -> str:
+    step = _steps(numbers)
+    if step is not None:
+        return f"{numbers[0]} 至 {numbers[-1]}（间隔 {step}）"
     return "、".join(str(low) if low == high else f"{low} 至 {high}" for low, high in _runs(numbers))
 
 
@@ -384,6 +409,10 @@ def _zh_special(day: MonthDay) -> str:
 
 
 def _zh_weekday_field(fields: Fields, every: str = "每") -> str:
-    words = [f"{every}{'、'.join(_ZH_DAYS[day] for day in fields.weekdays)}"] if fields.weekdays else []
+    words = []
+    if fields.weekdays == _WORK_DAYS:
+        words = ["周一至周五"]
+    elif fields.weekdays:
+        words = [every + "、".join(_ZH_DAYS[day] for day in fields.weekdays)]
     words += [f"{_ZH_NTH[day.nth]}{_ZH_DAYS[day.weekday]}" for day in fields.special_weekdays]
     return "、".join(words)

@@ -1,0 +1,728 @@
+"""The loop that drives a schedule: wait for the next due timer, plan it, claim it, start it, record its end.
+
+One task waits, plans and claims; one records what has ended. Each has one call to the store in flight, and what
+comes due meanwhile is the next batch, so a burst groups itself. Every store goes through here in the same way.
+
+The engine holds a window of what comes due soonest: every timer up to a horizon, in a heap. Beyond the horizon it
+asks the store again. A timer in the window may be out of date; the claim finds out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from asched import retry
+from asched.arguments import encode_result
+from asched.clock import Clock
+from asched.errors import Abort, StoreUnavailable
+from asched.instants import HOUR, SECOND
+from asched.model import ErrorInfo, OnCrash, Outcome, Overlap, Reason, RunStatus
+from asched.planner import plan, plan_skip
+from asched.registry import Registry
+from asched.runner import CurrentRun, Halt, Runner, describe_error, format_run_id
+from asched.store import (
+    Cancelled,
+    Claim,
+    Claimed,
+    Finish,
+    Grant,
+    NodeInfo,
+    Note,
+    Store,
+    Timer,
+)
+from asched.timers import Timers
+
+__all__ = ["Engine", "Listener", "RetryRule"]
+
+log = logging.getLogger("asched")
+
+# A suspended machine or a clock that is set is noticed when the loop looks next, so it never sleeps longer.
+_LONGEST_SLEEP = 30.0
+# A wall clock that went this much further than time did was set; slewing stays far below.
+_JUMP = SECOND
+# Cron's own limit: a clock set back further than this is being corrected, and the schedule follows it.
+# Source: cron(8), Debian, "local time changes of less than three hours".
+_CORRECTION = 3 * HOUR
+# The share of a lease after which it is renewed, and the one that is left unused before its end.
+_BEAT, _MARGIN = 1 / 3, 1 / 6
+_PRUNE_EVERY = 600.0
+_PRUNE_BATCH = 1_000
+_NOTES_EVERY = 0.5
+_PATIENCE_AFTER_CANCEL = 1.0
+_BLAME_EVERY = 60.0
+_RETRY_FIRST, _RETRY_LIMIT = 0.05, 5.0
+_BUSY_AGAIN = 1.0
+# A look at a store that is polled reaches this many polls ahead, so that one late poll leaves no hole.
+_AHEAD = 3
+_FOREVER = 2**62
+# The window may hold this many times what one look at the store brings before it is cut.
+_WINDOW_SLACK = 8
+
+Listener = Callable[[str, str | None, int | None, dict[str, Any]], None]
+"""Told of an event: its name, job id, run id, and what else belongs to it."""
+
+
+class RetryRule:
+    """Which errors of a declared job are worth another attempt. Exceptions have no stored form; code has them."""
+
+    __slots__ = ("give_up_on", "on")
+
+    def __init__(self, on: tuple[type[BaseException], ...], give_up_on: tuple[type[BaseException], ...]) -> None:
+        self.on = on
+        self.give_up_on = give_up_on
+
+    def admits(self, error: object) -> bool:
+        if not isinstance(error, BaseException):
+            return True
+        return isinstance(error, self.on) and not isinstance(error, self.give_up_on)
+
+
+class Engine:
+    """Runs a schedule on this node. Made at ``start()``, done for at ``stop()``.
+
+    Args:
+        tell: Called for each event once the store has committed it, if ``listening()``.
+        replan: Called with the time after the clock was set back, and whether so far that all plans are void.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        registry: Registry,
+        *,
+        node: NodeInfo,
+        watched_since: int,
+        max_workers: int,
+        max_concurrency: int,
+        rules: dict[str, RetryRule],
+        tell: Listener,
+        listening: Callable[[], bool],
+        replan: Callable[[int, bool], Awaitable[None]],
+    ) -> None:
+        self.store = store
+        self.node = node
+        self.epoch = 0
+        self.running: dict[int, CurrentRun] = {}
+        """The attempts this node executes, by token."""
+        self.available = True
+        """False while the store cannot be reached."""
+        self._clock = clock
+        self._registry = registry
+        self._rules = rules
+        self._tell = tell
+        self._listening = listening
+        self._replan = replan
+        self._loop = asyncio.get_running_loop()
+        self._max_concurrency = max_concurrency
+        self._timers: Timers[Timer] = Timers()
+        self._horizon: int | None = -1
+        """Timers due up to here are in ``_timers``; ``None``: all there are."""
+        self._cut = True
+        """There are more timers beyond the horizon."""
+        self._for_thread: deque[Timer] = deque()
+        """Due timers that wait for a worker thread."""
+        self._held: dict[str, list[Timer]] = {}
+        """Job id -> due timers that wait for a run, or an abandoned thread, of the job to end."""
+        self._full = False
+        """The last plan left due timers behind for want of room."""
+        self._look_at = 0.0
+        self._offset = 0
+        """Store clock minus this machine's, microseconds."""
+        self._watched_since = watched_since
+        self._sleeper: asyncio.Future[None] | None = None
+        self._ended = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lease_ends = float("inf")
+        self._tokens = itertools.count()
+        self._noted: set[CurrentRun] = set()
+        self._notes_due = False
+        self._blamed: dict[str, float] = {}
+        self._runner = Runner(clock, max_workers, self._on_ended, self._on_blocked, self._on_thread_free)
+        self._last_wall = clock.now()
+        self._last_elapsed = clock.elapsed()
+        self._last_loop = self._loop.time()
+
+    # Life
+
+    def start(self) -> None:
+        """Begin. The node is registered, and what the code declares is stored."""
+        self._spawn(self._main())
+        self._spawn(self._record())
+        self._spawn(self._prune())
+        if self.store.caps.shared:
+            self._spawn(self._beat())
+            self._spawn(self._listen())
+
+    async def stop(self, wait: bool, timeout: float) -> None:
+        """Start nothing more, let attempts end for at most ``timeout`` seconds, record the others as interrupted."""
+        self._stopping = True
+        self._wake()
+        if wait and self.running:
+            await self._until_idle(timeout)
+        self._interrupt(list(self.running.values()), Halt.STOP)
+        if self.running:
+            await self._until_idle(_PATIENCE_AFTER_CANCEL)
+        for run in list(self.running.values()):
+            self._runner.give_up(run)
+        if self.available:
+            await self._until_idle(timeout + _PATIENCE_AFTER_CANCEL)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.close()
+        try:
+            await self.store.leave(self.epoch)
+        except StoreUnavailable as error:
+            log.warning("left without a word to the store, which is away: %s", error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(self._loop.create_task(self._guard(work)))
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:  # the last guard: a fault of ours must be seen, and must not end silently
+            log.critical("a part of the scheduler failed; it starts nothing more", exc_info=True)
+            self._stopping = True
+            self._wake()
+
+    async def _until_idle(self, timeout: float) -> None:
+        self._idle.clear()
+        if not self.running:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        except TimeoutError:
+            pass
+
+    async def register(self) -> None:
+        """Begin a lease under a new epoch."""
+        caps = self.store.caps
+        asked = self._clock.elapsed()
+        self.epoch = await self.store.register(self.node)
+        self._tokens = itertools.count(self.epoch << 32 | 1)
+        self._lease_ends = asked + caps.lease * (1 - _MARGIN)
+        self._offset = await self.store.now() - self._clock.now()
+
+    def now(self) -> int:
+        """Return the store's clock as this node knows it."""
+        return self._clock.now() + self._offset
+
+    def has_abandoned(self, job_id: str) -> bool:
+        """Tell whether a thread of the job, past its timeout, still runs here."""
+        return job_id in self._runner.abandoned
+
+    def next_token(self) -> int:
+        return next(self._tokens)
+
+    # The loop
+
+    async def _main(self) -> None:
+        while not self._stopping:
+            now = self.now()
+            await self._notice_jump(now)
+            if self._clock.elapsed() >= self._lease_ends:
+                # Another node may have taken over what is ours. Only the heartbeat can tell.
+                await self._sleep(None)
+                continue
+            try:
+                if self._must_look(now):
+                    await self._look(now)
+                claims = self._plan(now)
+                if claims:
+                    answers = await self.store.claim(self.epoch, claims)
+                    self._take_up(claims, answers)
+                    # The runs just made get their first turn before the next batch is planned.
+                    await asyncio.sleep(0)
+                    continue
+            except StoreUnavailable as error:
+                await self._away(error)
+                continue
+            await self._sleep(self._next_due())
+
+    def _must_look(self, now: int) -> bool:
+        if self._loop.time() >= self._look_at:
+            return True
+        if not self._cut or self._full or self._for_thread:
+            return False
+        first = self._timers.first_due()
+        assert self._horizon is not None
+        return first is None or first > self._horizon
+
+    async def _look(self, now: int) -> None:
+        """Bring the window up to date with the store."""
+        caps = self.store.caps
+        ahead = _FOREVER if caps.poll == float("inf") else now + int(_AHEAD * caps.poll * SECOND)
+        self._look_at = self._loop.time() + caps.poll
+        window = await self.store.window(self.epoch, ahead, caps.window)
+        self._timers = Timers()
+        self._for_thread.clear()
+        self._held.clear()
+        self._cut = window.horizon is not None and window.horizon < ahead
+        self._horizon = window.horizon if self._cut else ahead if ahead < _FOREVER else None
+        for timer in window.timers:
+            self._timers.add(timer)
+
+    def _plan(self, now: int) -> list[Claim]:
+        """Take what is due and there is room for, and decide about each."""
+        runner = self._runner
+        batch = self.store.caps.claim_batch
+        room = min(self._max_concurrency - len(self.running), batch)
+        threads = runner.max_workers - runner.in_threads
+        due: list[Timer] = []
+        waiting = self._for_thread
+        while waiting and len(due) < min(room, threads):
+            due.append(waiting.popleft())
+        due += self._timers.pop_due(now, room - len(due))
+        self._full = len(due) >= room and room < batch
+        claims: list[Claim] = []
+        registry, tokens, since, abandoned = self._registry, self._tokens, self._watched_since, runner.abandoned
+        for timer in due:
+            spec = timer.spec
+            function = registry.get(spec.func)
+            if function is None:
+                continue  # it stays in the store, where the next look leaves it too
+            if abandoned and spec.id in abandoned and spec.policy.overlap is not Overlap.ALLOW:
+                if timer.attempt:
+                    self._held.setdefault(spec.id, []).append(timer)
+                else:
+                    claims.append(plan_skip(timer, next(tokens), now, Reason.ABANDONED, random.random))
+                continue
+            if not function.is_async or spec.policy.in_process:
+                if threads <= 0:
+                    waiting.append(timer)
+                    continue
+                threads -= 1
+            claims.append(plan(timer, next(tokens), now, since, random.random))
+        return claims
+
+    def _take_up(self, claims: Sequence[Claim], answers: Sequence[Claimed]) -> None:
+        """Start what was granted."""
+        if not answers:
+            # The lease ran out by the store's clock. Everything stands as it was.
+            self._lease_ends = float("-inf")
+            for claim in claims:
+                self._timers.add(claim.timer)
+            return
+        registry, running, timers, runner = self._registry, self.running, self._timers, self._runner
+        horizon = self._horizon
+        listening = self._listening()
+        for claim, answer in zip(claims, answers, strict=True):
+            grant, token, run_id, fence, following, cancels = answer
+            timer = claim.timer
+            if following is not None and (horizon is None or following.due <= horizon):
+                timers.add(following)
+            if grant is Grant.STARTED:
+                function = registry.get(timer.spec.func)
+                assert function is not None
+                spec = timer.spec
+                run = CurrentRun(
+                    token,
+                    run_id,
+                    spec,
+                    function,
+                    timer.attempt or 1,
+                    claim.due,
+                    claim.planned,
+                    fence,
+                    timer.payload if timer.attempt else spec.payload,
+                    self._on_noted,
+                )
+                running[token] = run
+                if cancels:
+                    self._halt(cancels, Reason.SUPERSEDED)
+                if listening:
+                    self._tell("run.started", spec.id, run_id, {})
+                runner.start(run)
+                if listening and claim.gap is not None:
+                    self._tell_gap(claim)
+            elif grant is Grant.BUSY:
+                self._held.setdefault(timer.spec.id, []).append(timer)
+                # Ends of runs on this node let it go at once; those on others are asked for again.
+                self._loop.call_later(_BUSY_AGAIN, self._let_go, timer.spec.id)
+            elif grant is Grant.EARLY:
+                # The clocks disagree. It stays, and is asked for again in a moment.
+                self._loop.call_later(0.05, self.take_in, (timer,))
+            elif grant is not Grant.STALE and listening:
+                self._tell_gap(claim)
+        if len(timers) > _WINDOW_SLACK * self.store.caps.window:
+            self._trim()
+
+    def _tell_gap(self, claim: Claim) -> None:
+        gap = claim.gap
+        if gap is not None:
+            data = {"count": gap.instants, "reason": str(gap.reason)}
+            self._tell(f"run.{gap.status}", claim.timer.spec.id, None, data)
+        elif not claim.start or claim.timer.attempt == 0:
+            self._tell("run.skipped", claim.timer.spec.id, None, {"count": 1, "reason": str(Reason.OVERLAP)})
+
+    def take_in(self, timers: Iterable[Timer]) -> None:
+        """Add timers that arose here, if they lie within the window, and wake up for them."""
+        earliest: int | None = None
+        for timer in timers:
+            if timer.spec.func in self._registry and (self._horizon is None or timer.due <= self._horizon):
+                self._timers.add(timer)
+            if earliest is None or timer.due < earliest:
+                earliest = timer.due
+        if len(self._timers) > _WINDOW_SLACK * self.store.caps.window:
+            self._trim()
+        if earliest is not None:
+            self.store.wake(self.epoch, earliest)
+            if earliest <= self._wakes_at:
+                self._wake()
+
+    def look_again(self) -> None:
+        """Ask the store for the window before anything else is started."""
+        self._look_at = 0.0
+        self._wake()
+
+    def _trim(self) -> None:
+        dropped = self._timers.keep_earliest(self.store.caps.window)
+        if dropped is not None:
+            self._horizon = dropped - 1
+            self._cut = True
+
+    # Sleeping
+
+    _wakes_at = 0
+    """The instant the loop will look next; what comes due earlier must wake it."""
+
+    def _next_due(self) -> int | None:
+        # What is due and was left behind waits for room, not for time.
+        return None if self._full else self._timers.first_due()
+
+    async def _sleep(self, until: int | None) -> None:
+        now = self.now()
+        delay = _LONGEST_SLEEP
+        if until is not None:
+            delay = min(delay, (until - now) / SECOND)
+        delay = min(delay, max(0.0, self._look_at - self._loop.time()))
+        if delay <= 0:
+            await asyncio.sleep(0)
+            return
+        self._wakes_at = now + int(delay * SECOND)
+        self._sleeper = self._loop.create_future()
+        handle = self._loop.call_at(self._loop.time() + delay, self._wake)
+        try:
+            await self._sleeper
+        finally:
+            handle.cancel()
+            self._sleeper = None
+            self._wakes_at = 0
+
+    def _wake(self) -> None:
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
+
+    async def _notice_jump(self, now: int) -> None:
+        """Compare the clocks: one that was set, or a machine that slept, changes what was missed."""
+        wall, elapsed, ticks = self._clock.now(), self._clock.elapsed(), self._loop.time()
+        passed = elapsed - self._last_elapsed
+        step = wall - self._last_wall - int(passed * SECOND)
+        slept = passed - (ticks - self._last_loop)
+        self._last_wall, self._last_elapsed, self._last_loop = wall, elapsed, ticks
+        if abs(step) <= _JUMP and slept <= _JUMP / SECOND:
+            return
+        log.warning(
+            "the clock jumped by %+.1f s and the machine slept for %.1f s; what passed meanwhile counts as missed",
+            step / SECOND,
+            max(slept, 0.0),
+        )
+        self._watched_since = now
+        self._tell("clock.jumped", None, None, {"seconds": step / SECOND, "slept": max(slept, 0.0)})
+        if step < -_JUMP and not self.store.caps.own_clock:
+            await self._replan(now, -step >= _CORRECTION)
+            self.look_again()
+
+    async def _away(self, error: StoreUnavailable) -> None:
+        """Wait until the store is back. Nothing starts meanwhile, what runs goes on."""
+        if self.available:
+            self.available = False
+            log.error("the store is away, nothing is started until it is back: %s", error)
+            self._tell("store.unavailable", None, None, {"error": str(error)})
+        delay = _RETRY_FIRST
+        while not self._stopping:
+            await asyncio.sleep(delay * (0.5 + random.random() / 2))
+            delay = min(2 * delay, _RETRY_LIMIT)
+            try:
+                await self._reconcile()
+            except StoreUnavailable:
+                continue
+            self.available = True
+            self._watched_since = self.now()
+            self.look_again()
+            log.warning("the store is back")
+            self._tell("store.available", None, None, {})
+            return
+
+    async def _reconcile(self) -> None:
+        """Give back claims whose answer was lost: the store holds them, this node does not run them."""
+        self._offset = await self.store.now() - self._clock.now()
+        held = await self.store.claims(self.epoch)
+        orphans = [live.token for live in held if live.token not in self.running]
+        if orphans:
+            self.take_in(await self.store.release(self.epoch, orphans))
+
+    # Ends
+
+    def _on_ended(self) -> None:
+        self._ended.set()
+
+    def _on_thread_free(self, job_id: str) -> None:
+        """A thread that was left behind has come back."""
+        self._let_go(job_id)
+        self._wake()
+
+    async def _record(self) -> None:
+        """Write ends of attempts, all that are there in one call."""
+        runner = self._runner
+        while True:
+            if not runner.ended:
+                self._ended.clear()
+                await self._ended.wait()
+            ended, runner.ended = runner.ended, []
+            ends = [self._end(run) for run in ended]
+            delay = _RETRY_FIRST
+            while True:
+                try:
+                    accepted, timers = await self.store.finish(self.epoch, ends)
+                    break
+                except StoreUnavailable as error:
+                    log.warning("%d ends of runs wait for the store, which is away: %s", len(ends), error)
+                    await asyncio.sleep(delay * (0.5 + random.random() / 2))
+                    delay = min(2 * delay, _RETRY_LIMIT)
+            running = self.running
+            for run in ended:
+                running.pop(run.token, None)
+                if self._held:
+                    self._let_go(run.spec.id)
+            if not all(accepted):
+                self._report_refused(ends, accepted)
+            if timers:
+                self.take_in(timers)
+            if self._listening():
+                for run, end, kept in zip(ended, ends, accepted, strict=True):
+                    if kept:
+                        self._tell(_EVENT_OF.get(end.status, "run.progress"), run.spec.id, run.run_id, {})
+            if self._full or self._for_thread:
+                self._wake()
+            if not running:
+                self._idle.set()
+            await asyncio.sleep(0)
+
+    def _let_go(self, job_id: str) -> None:
+        """Consider the held timers of a job again."""
+        if job_id in self._held and job_id not in self._runner.abandoned:
+            for timer in self._held.pop(job_id):
+                self._timers.add(timer)
+            self._wake()
+
+    def _end(self, run: CurrentRun) -> Finish:
+        outcome = run.outcome
+        note = self._note(run) if run.has_notes else None
+        if outcome is Outcome.OK:
+            value = run.value
+            result = None if value is None else encode_result(value)
+            return Finish(run.token, RunStatus.SUCCEEDED, Outcome.OK, run.started, run.ended, result=result, note=note)
+        assert outcome is not None
+        started = run.started or run.ended
+        if outcome is Outcome.INTERRUPTED:
+            if run.spec.policy.on_crash is OnCrash.LOST:
+                status, due = RunStatus.LOST, None
+            else:
+                status, due = RunStatus.PENDING, run.ended
+            return Finish(
+                run.token, status, outcome, started, run.ended, Reason.STOPPED, due=due, counts=False, note=note
+            )
+        if outcome is Outcome.CANCELLED:
+            return Finish(run.token, RunStatus.CANCELLED, outcome, started, run.ended, run.reason, note=note)
+        return self._end_failed(run, outcome, started, note)
+
+    def _end_failed(self, run: CurrentRun, outcome: Outcome, started: int, note: Note | None) -> Finish:
+        spec, policy = run.spec, run.spec.policy
+        if outcome is Outcome.TIMEOUT:
+            error = ErrorInfo("TimeoutError", f"the attempt took longer than {policy.timeout:g} s", "")
+            final = RunStatus.TIMED_OUT
+        else:
+            error = describe_error(run.value)
+            final = RunStatus.FAILED
+        aborted = isinstance(run.value, Abort)
+        rule = self._rules.get(spec.id)
+        admitted = rule is None or outcome is Outcome.TIMEOUT or rule.admits(run.value)
+        if not aborted and admitted and run.attempt <= policy.max_retries:
+            wait = retry.delay(policy.backoff, run.attempt, random.random())
+            log.warning(
+                "run %s of job %s failed in attempt %d, next in %.1f s: %s: %s",
+                run.id, spec.id, run.attempt, wait, error.type, error.message,
+            )  # fmt: skip
+            due = run.ended + int(wait * SECOND)
+            return Finish(run.token, RunStatus.RETRYING, outcome, started, run.ended, error=error, due=due, note=note)
+        log.error(
+            "run %s of job %s failed for good in attempt %d: %s: %s\n%s",
+            run.id, spec.id, run.attempt, error.type, error.message, error.traceback.rstrip(),
+        )  # fmt: skip
+        reason = Reason.ABORTED if aborted or not admitted else None
+        return Finish(run.token, final, outcome, started, run.ended, reason, error, note=note)
+
+    def _report_refused(self, ends: Sequence[Finish], accepted: Sequence[bool]) -> None:
+        for end, kept in zip(ends, accepted, strict=True):
+            if not kept:
+                log.error(
+                    "the end of attempt %s (%s) was refused: another node has taken the run over",
+                    format_run_id(end.token),
+                    end.status,
+                )
+
+    # Cancelling
+
+    def cancel(self, cancelled: Iterable[Cancelled], reason: Reason) -> None:
+        """Cancel those of the runs that execute here; other nodes have been told by the store."""
+        self._halt((run.token for run in cancelled if run.token is not None), reason)
+
+    def supersede(self, tokens: Iterable[int]) -> None:
+        self._halt(tokens, Reason.SUPERSEDED)
+
+    def _halt(self, tokens: Iterable[int], reason: Reason) -> None:
+        for token in tokens:
+            run = self.running.get(token)
+            if run is not None and run.halt is None:
+                run.reason = reason
+                self._runner.halt(run, Halt.CANCEL)
+
+    def _interrupt(self, runs: Iterable[CurrentRun], why: Halt) -> None:
+        for run in runs:
+            self._runner.halt(run, why)
+
+    # Progress and log lines
+
+    def _on_noted(self, run: CurrentRun) -> None:
+        # From any thread: a set's add is atomic, and the timer is set by the loop's own thread.
+        self._noted.add(run)
+        if not self._notes_due:
+            self._notes_due = True
+            try:
+                self._loop.call_soon_threadsafe(self._loop.call_later, _NOTES_EVERY, self._send_notes)
+            except RuntimeError:  # a thread left behind outlives the event loop
+                pass
+
+    def _send_notes(self) -> None:
+        self._notes_due = False
+        if not self._stopping:
+            self._tasks = [task for task in self._tasks if not task.done()]
+            self._spawn(self._write_notes())
+
+    async def _write_notes(self) -> None:
+        runs, self._noted = self._noted, set()
+        notes = [self._note(run) for run in runs if not run.over]
+        if not notes:
+            return
+        try:
+            await self.store.annotate(self.epoch, notes)
+        except StoreUnavailable:
+            return  # they come again with the run's end
+        if self._listening():
+            for run in runs:
+                if not run.over:
+                    self._tell("run.progress", run.spec.id, run.run_id, {})
+
+    def _note(self, run: CurrentRun) -> Note:
+        done, total, lines = run.noted()
+        return Note(run.token, done, total, lines)
+
+    def _on_blocked(self, run: CurrentRun, seconds: float) -> None:
+        now = self._loop.time()
+        last = self._blamed.get(run.spec.id)
+        if last is not None and now - last < _BLAME_EVERY:
+            return
+        self._blamed[run.spec.id] = now
+        log.warning(
+            "job %s held the event loop for %.0f ms; make it a plain 'def' and it runs in a thread, or await more often",
+            run.spec.id,
+            seconds * 1000,
+        )
+        self._tell("loop.blocked", run.spec.id, run.run_id, {"seconds": seconds})
+
+    # What happens beside the loop
+
+    async def _beat(self) -> None:
+        """Renew the lease; hear of cancels; end nodes that are gone."""
+        caps = self.store.caps
+        delay = caps.lease * _BEAT
+        while True:
+            await asyncio.sleep(delay)
+            asked = self._clock.elapsed()
+            try:
+                beat = await self.store.heartbeat(self.epoch)
+                if not beat.alive:
+                    await self._on_lease_lost()
+                    continue
+                self._lease_ends = asked + caps.lease * (1 - _MARGIN)
+                self._offset = beat.now - self._clock.now()
+                self._halt(beat.cancels, Reason.OPERATOR)
+                for reaped in await self.store.reap():
+                    log.warning(
+                        "node %s is gone; %d of its runs are taken over, %d are lost",
+                        reaped.node, len(reaped.rescued), len(reaped.lost),
+                    )  # fmt: skip
+                    self.take_in(reaped.rescued)
+                    self.look_again()
+            except StoreUnavailable as error:
+                log.warning("no heartbeat: %s", error)
+                delay = caps.lease * _BEAT / 2
+                continue
+            delay = caps.lease * _BEAT
+            self._wake()
+
+    async def _on_lease_lost(self) -> None:
+        """Others have taken over what ran here: end it, and begin anew under another epoch."""
+        log.error("this node was taken for dead; its %d runs are cancelled here", len(self.running))
+        self._interrupt(list(self.running.values()), Halt.CANCEL)
+        self.running.clear()
+        await self.register()
+        self.look_again()
+
+    async def _listen(self) -> None:
+        """Follow the other nodes' hints."""
+        while True:
+            epoch = self.epoch
+            try:
+                async for due in self.store.watch(epoch):
+                    if due == 0:
+                        beat = await self.store.heartbeat(epoch)
+                        self._halt(beat.cancels, Reason.OPERATOR)
+                        self.look_again()
+                    elif self._horizon is None or due <= self._horizon:
+                        self.look_again()
+            except StoreUnavailable:
+                pass
+            await asyncio.sleep(_RETRY_LIMIT)
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(_PRUNE_EVERY)
+            try:
+                while await self.store.prune(_PRUNE_BATCH) == _PRUNE_BATCH:
+                    await asyncio.sleep(0)
+            except StoreUnavailable:
+                continue
+
+
+_EVENT_OF = {
+    RunStatus.SUCCEEDED: "run.succeeded",
+    RunStatus.FAILED: "run.failed",
+    RunStatus.TIMED_OUT: "run.timed_out",
+    RunStatus.CANCELLED: "run.cancelled",
+    RunStatus.LOST: "run.lost",
+    RunStatus.RETRYING: "run.retrying",
+}

@@ -1,0 +1,148 @@
+"""What happened, told after the store has committed it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from weakref import WeakSet
+
+from asched.errors import InvalidArgument
+from asched.model import Job, Run
+
+__all__ = ["EVENTS", "Event", "EventBus", "Hook", "Subscription"]
+
+log = logging.getLogger("asched")
+
+EVENTS = frozenset(
+    {
+        "job.added", "job.updated", "job.removed", "job.paused", "job.resumed",
+        "run.started", "run.progress", "run.retrying", "run.succeeded", "run.failed", "run.timed_out", "run.cancelled",
+        "run.skipped", "run.missed", "run.lost",
+        "scheduler.started", "scheduler.stopping", "clock.jumped", "loop.blocked",
+        "store.unavailable", "store.available", "events.dropped",
+    }
+)  # fmt: skip
+
+# A subscriber that reads nothing for this many events is told that it missed some.
+_BACKLOG = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact. ``job`` and ``run`` are as they stood right after it."""
+
+    name: str
+    at: datetime
+    job_id: str | None = None
+    run_id: str | None = None
+    job: Job | None = None
+    run: Run | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Hook = Callable[[Event], Awaitable[None] | None]
+
+
+class Subscription:
+    """An endless iterator over the events since it was made. Dropping it, or ``aclose()``, ends it."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._dropped = 0
+        self._ready = asyncio.Event()
+        self._closed = False
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            self._ready.clear()
+            await self._ready.wait()
+        if self._dropped:
+            lost, self._dropped = self._dropped, 0
+            return Event("events.dropped", self._events[0].at, data={"count": lost})
+        return self._events.popleft()
+
+    def put(self, event: Event) -> None:
+        if len(self._events) >= _BACKLOG:
+            self._events.popleft()
+            self._dropped += 1
+        self._events.append(event)
+        self._ready.set()
+
+    def close(self) -> None:
+        """Let the reader have what is there and then end."""
+        self._closed = True
+        self._ready.set()
+
+    async def aclose(self) -> None:
+        self._events.clear()
+        self.close()
+
+
+class EventBus:
+    """Hands events to subscribers and hooks of this process."""
+
+    def __init__(self) -> None:
+        # Weak, because a reader that is gone without a word must not collect events for ever.
+        self._subscribers: WeakSet[Subscription] = WeakSet()
+        self._hooks: dict[str, list[Hook]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody listens. The hot path asks this before it makes an event."""
+        return bool(self._hooks) or bool(self._subscribers)
+
+    def on(self, name: str, hook: Hook) -> None:
+        if name not in EVENTS:
+            raise InvalidArgument(f"there is no event {name!r}; the events are {', '.join(sorted(EVENTS))}")
+        if not callable(hook):
+            raise InvalidArgument(f"a hook must be callable, not {hook!r}", field="hook")
+        self._hooks.setdefault(name, []).append(hook)
+
+    def wants(self, name: str) -> bool:
+        return bool(self._subscribers) or name in self._hooks
+
+    def subscribe(self) -> Subscription:
+        """Return the events from now on. One who falls 10,000 behind gets ``events.dropped`` with their number."""
+        subscription = Subscription()
+        self._subscribers.add(subscription)
+        return subscription
+
+    def publish(self, event: Event) -> None:
+        for subscription in self._subscribers:
+            subscription.put(event)
+        for hook in self._hooks.get(event.name, ()):
+            try:
+                answer = hook(event)
+                if inspect.isawaitable(answer):
+                    task = asyncio.ensure_future(_finish(hook, answer))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+            except Exception:  # user code: a hook's fault is its own
+                log.exception("the hook %r for %s failed", hook, event.name)
+
+    async def close(self) -> None:
+        """End the subscriptions once they are read, and wait for the hooks that run."""
+        for subscription in list(self._subscribers):
+            subscription.close()
+        self._subscribers.clear()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+async def _finish(hook: Hook, answer: Awaitable[None]) -> None:
+    try:
+        await answer
+    except Exception:  # user code: a hook's fault is its own
+        log.exception("the hook %r failed", hook)

@@ -1,0 +1,603 @@
+"""One attempt: call the user's function as a coroutine, in a worker thread or in a process, and say how it ended.
+
+The runner knows nothing of stores, retries or schedules. The engine starts a :class:`CurrentRun` here and finds it
+in :attr:`Runner.ended` when the attempt is over, with its outcome.
+
+Each coroutine gets a task of its own: sharing one would share ``asyncio.current_task()``, and with it
+``asyncio.timeout`` and task groups, between runs. Threads are anyio's worker threads, but they stay: one hop through
+``to_thread.run_sync`` costs 40 to 70 us, a thread that pulls the next call from a queue 4 to 5. They hold tokens of
+the runner's own limiter, so they take none of the application's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import queue
+import sys
+import traceback
+import types
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import anyio
+import anyio.to_thread
+
+from asched import offload
+from asched.arguments import decode_arguments
+from asched.clock import Clock
+from asched.errors import InvalidArgument
+from asched.instants import SECOND, to_datetime
+from asched.model import ErrorInfo, JobSpec, Outcome, Reason
+from asched.registry import Function
+from asched.timers import Timers
+
+__all__ = ["BLOCKING", "CurrentRun", "Halt", "Runner", "current_run", "describe_error", "format_run_id"]
+
+log = logging.getLogger("asched")
+
+BLOCKING = 0.1
+"""Seconds. A job that holds the event loop longer at a stretch is named in a warning."""
+TRACEBACK_LIMIT = 32 * 1024
+LOG_LINES = 200
+LOG_BYTES = 16 * 1024
+# A worker thread with nothing to do goes after this many seconds.
+_THREAD_IDLE = 10.0
+# A thread costs 60 to 100 us to start and a short call 5: threads are added only while calls still wait after this.
+_THREAD_PATIENCE = 0.001
+_THREADS_AT_ONCE = 4
+_EAGER = sys.version_info >= (3, 12)
+
+
+class Halt(IntEnum):
+    """Why an attempt was told to end before its time."""
+
+    TIMEOUT = 1
+    CANCEL = 2
+    STOP = 3
+
+
+class CurrentRun:
+    """The attempt that is executing, as the function in it sees it through :func:`current_run`."""
+
+    __slots__ = (
+        "_done",
+        "_function",
+        "_log_bytes",
+        "_note",
+        "_total",
+        "attempt",
+        "back",
+        "due",
+        "ended",
+        "entered",
+        "fence",
+        "halt",
+        "lines",
+        "outcome",
+        "over",
+        "payload",
+        "planned",
+        "reason",
+        "run_id",
+        "spec",
+        "started",
+        "task",
+        "token",
+        "value",
+    )
+
+    def __init__(
+        self,
+        token: int,
+        run_id: int,
+        spec: JobSpec,
+        function: Function,
+        attempt: int,
+        due: int,
+        planned: int,
+        fence: int,
+        payload: bytes | None,
+        note: Callable[[CurrentRun], None],
+    ) -> None:
+        self.token = token
+        self.run_id = run_id
+        self.spec = spec
+        self._function = function
+        self.attempt = attempt
+        """Which attempt of the run this is, from 1."""
+        self.due = due
+        self.planned = planned
+        self.fence = fence
+        """Grows with every attempt of the job; a receiver that remembers the highest can refuse a stale one."""
+        self.payload = payload
+        self._note = note
+        self.started = 0
+        self.ended = 0
+        self.task: asyncio.Task[None] | None = None
+        self.outcome: Outcome | None = None
+        self.value: Any = None
+        """The result, or the exception, as ``outcome`` says."""
+        self.halt: Halt | None = None
+        self.reason: Reason | None = None
+        """Why it was cancelled."""
+        self.over = False
+        self.entered: float | None = None
+        """When its thread entered the function, on the event loop's clock."""
+        self.back: tuple[Any, Outcome] | None = None
+        """What a thread brought back; the loop's thread decides whether it still counts."""
+        self.lines: list[str] | None = None
+        self._done: float | None = None
+
+    @property
+    def id(self) -> str:
+        return format_run_id(self.run_id)
+
+    @property
+    def job_id(self) -> str:
+        return self.spec.id
+
+    @property
+    def due_at(self) -> datetime:
+        return to_datetime(self.due)
+
+    @property
+    def cancelled(self) -> bool:
+        """The run was cancelled, timed out or the scheduler stops. A thread cannot be interrupted; it can ask."""
+        return self.halt is not None
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Say how far the run is. From any thread; the store hears of it within a second.
+
+        Raises:
+            InvalidArgument: Not finite numbers.
+        """
+        for name, number in (("done", done), ("total", total)):
+            if number is None and name == "total":
+                continue
+            if isinstance(number, bool) or not isinstance(number, int | float) or number - number != 0:
+                raise InvalidArgument(f"{name} must be a finite number, not {number!r}", field=name)
+        self._done = done
+        self._total = total
+        self._note(self)
+
+    def write(self, line: str) -> None:
+        """Add a line to the run's log; past 200 lines or 16 KiB it is dropped."""
+        lines = self.lines
+        if lines is None:
+            lines = self.lines = []
+            self._log_bytes = 0
+        size = len(line.encode(errors="replace"))
+        if len(lines) >= LOG_LINES or self._log_bytes + size > LOG_BYTES:
+            return
+        self._log_bytes += size
+        lines.append(line)
+        self._note(self)
+
+    @property
+    def has_notes(self) -> bool:
+        return self._done is not None or self.lines is not None
+
+    def noted(self) -> tuple[float | None, float | None, tuple[str, ...]]:
+        """Return progress and log so far."""
+        total = self._total if self._done is not None else None
+        return self._done, total, tuple(self.lines or ())
+
+
+_current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("asched.current_run", default=None)
+
+
+def current_run() -> CurrentRun | None:
+    """Return the run that the caller is part of; ``None`` outside of one."""
+    return _current.get()
+
+
+def format_run_id(run_id: int) -> str:
+    return format(run_id, "x")
+
+
+def describe_error(error: BaseException) -> ErrorInfo:
+    """Return what is kept of an exception. The traceback's end matters most, so its beginning is cut."""
+    try:
+        message = str(error)
+        # The first frames are asched's own and say nothing about the job.
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
+            frames = frames.tb_next
+        text = "".join(traceback.format_exception(type(error), error, frames))
+    except Exception as fault:  # user code: the exception's own __str__
+        message = f"(its message could not be read: {type(fault).__name__})"
+        text = f"{type(error).__name__}: {message}\n"
+    data = text.encode(errors="backslashreplace")
+    if len(data) > TRACEBACK_LIMIT:
+        text = "[...]\n" + data[-TRACEBACK_LIMIT + 6 :].decode(errors="ignore")
+    message = message.encode(errors="backslashreplace").decode()
+    return ErrorInfo(type(error).__name__, message[:4096], text.encode(errors="backslashreplace").decode())
+
+
+class RunLog(logging.Handler):
+    """Gives the log records made inside a run to the run. Stands on the root logger while a scheduler runs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        run = _current.get()
+        if run is None or run.over:
+            return
+        try:
+            run.write(self.format(record))
+        except Exception:  # user code: a record's arguments may fail to format
+            self.handleError(record)
+
+
+class _Deadline(NamedTuple):
+    id: int
+    due: int
+    """Microseconds on the event loop's clock."""
+    run: CurrentRun
+
+
+class Runner:
+    """Starts attempts and collects their ends. Belongs to one event loop, on whose thread all calls come.
+
+    Args:
+        max_workers: Most worker threads.
+        ready: Called when ``ended`` is no longer empty.
+        blocked: Told of a job that held the loop, with the seconds.
+        freed: Told of a job whose abandoned thread came back.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        max_workers: int,
+        ready: Callable[[], None],
+        blocked: Callable[[CurrentRun, float], None],
+        freed: Callable[[str], None],
+    ) -> None:
+        self.ended: list[CurrentRun] = []
+        """Attempts that are over; the engine takes the list away."""
+        self.in_threads = 0
+        """Attempts handed to threads or processes that have not come back, abandoned ones included."""
+        self.abandoned: dict[str, int] = {}
+        """Job id -> threads past their timeout that still run."""
+        self.max_workers = max_workers
+        self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
+        self._now = clock.now
+        self._context = contextvars.copy_context()
+        self._ready = ready
+        self._blocked = blocked
+        self._freed = freed
+        self._deadlines: Timers[_Deadline] = Timers()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0
+        self._unarmed: list[CurrentRun] = []
+        self._limiter = anyio.CapacityLimiter(max_workers)
+        self._processes = anyio.CapacityLimiter(max_workers)
+        self._calls: queue.SimpleQueue[tuple[CurrentRun, contextvars.Context] | None] = queue.SimpleQueue()
+        self._returned: deque[CurrentRun] = deque()
+        self._signalled = False
+        self._threads: set[asyncio.Task[None]] = set()
+        self._growing = False
+        self._closed = False
+
+    # Starting
+
+    def start(self, run: CurrentRun) -> None:
+        """Start the attempt. Its function begins within this turn of the loop, or when a thread is free."""
+        context = self._context.copy()
+        context.run(_current.set, run)
+        policy = run.spec.policy
+        if policy.in_process:
+            self.in_threads += 1
+            run.task = self._loop.create_task(self._attempt_in_process(run), context=context)
+        elif run._function.is_async:
+            if _EAGER:
+                run.task = asyncio.Task(self._attempt(run), loop=self._loop, context=context, eager_start=True)
+            else:
+                run.task = self._loop.create_task(self._attempt(run), context=context)
+        else:
+            self._start_in_thread(run, context)
+        if policy.timeout is not None:
+            if not self._unarmed:
+                self._loop.call_soon(self._arm)
+            self._unarmed.append(run)
+
+    async def _attempt(self, run: CurrentRun) -> None:
+        """Drive the user's coroutine; the first step by hand, since most runs need no other."""
+        run.started = self._now()
+        mark = self._time()
+        stepped = False
+        try:
+            coroutine = _call(run)
+            if type(coroutine) is not types.CoroutineType:
+                coroutine = _awaited(coroutine)
+            try:
+                waits_for = coroutine.send(None)
+            except StopIteration as stop:
+                run.value = stop.value
+            else:
+                stepped = True
+                self._time_step(run, mark)
+                run.value = await self._steps(run, coroutine, waits_for)
+            run.outcome = Outcome.OK
+        except BaseException as error:  # the edge where user code is called
+            self._fail(run, error)
+        self._over(run)
+        # Asked of the wall clock first, which was read anyway.
+        if not stepped and run.ended - run.started >= BLOCKING * SECOND:
+            self._time_step(run, mark)
+
+    def _time_step(self, run: CurrentRun, began: float) -> None:
+        took = self._time() - began
+        if took >= BLOCKING:
+            self._blocked(run, took)
+
+    @types.coroutine
+    def _steps(self, run: CurrentRun, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+        """Drive a coroutine from its second step on, and time each: the slow one is known by name."""
+        while True:
+            thrown: BaseException | None = None
+            value = None
+            try:
+                value = yield waits_for
+            except BaseException as error:  # a cancellation on its way to the user's code
+                thrown = error
+            mark = self._time()
+            try:
+                waits_for = coroutine.send(value) if thrown is None else coroutine.throw(thrown)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self._time_step(run, mark)
+
+    def _fail(self, run: CurrentRun, error: BaseException) -> None:
+        run.value = error
+        run.outcome = Outcome.ERROR
+        if isinstance(error, asyncio.CancelledError) and run.halt is not None:
+            run.outcome = _HALTED[run.halt]
+        elif isinstance(error, KeyboardInterrupt | SystemExit):
+            # Raised from a callback it leaves the loop as if the program itself had raised it, and the run's
+            # record is written when the program stops the scheduler.
+            self._loop.call_soon(_reraise, error)
+
+    def _over(self, run: CurrentRun) -> None:
+        """Hand the attempt to the engine, once."""
+        if run.over:
+            return
+        run.over = True
+        run.ended = self._now()
+        if run.halt is Halt.TIMEOUT:
+            # A function that swallowed its cancellation is late all the same.
+            run.outcome = Outcome.TIMEOUT
+        self._deadlines.discard(run.token)
+        ended = self.ended
+        ended.append(run)
+        if len(ended) == 1:
+            self._ready()
+
+    # Ending
+
+    def halt(self, run: CurrentRun, why: Halt) -> None:
+        """Make the attempt end: a coroutine and a process are cancelled, a thread is left behind."""
+        if run.over or run.halt is not None:
+            return
+        run.halt = why
+        if run.task is not None:
+            run.task.cancel()
+        elif not run._function.is_async:
+            run.outcome = _HALTED[why]
+            self.abandoned[run.spec.id] = self.abandoned.get(run.spec.id, 0) + 1
+            self._over(run)
+
+    def give_up(self, run: CurrentRun) -> None:
+        """Record the attempt as ended although its coroutine swallowed the cancellation and goes on."""
+        if not run.over:
+            run.outcome = _HALTED[run.halt or Halt.STOP]
+            self._over(run)
+
+    async def close(self) -> None:
+        """Let the idle threads go. A thread still in a user's function is left behind and ends when it returns."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for _ in self._threads:
+            self._calls.put(None)
+        busy = sum(self.abandoned.values())
+        while len(self._threads) > busy:
+            await asyncio.wait(self._threads, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+            busy = sum(self.abandoned.values())
+
+    # Timeouts
+
+    def _arm(self) -> None:
+        """Set the deadlines of attempts that outlived their first turn; most did not."""
+        runs, self._unarmed = self._unarmed, []
+        now = int(self._time() * SECOND)
+        for run in runs:
+            if not run.over:
+                timeout = run.spec.policy.timeout
+                assert timeout is not None
+                self._deadlines.add(_Deadline(run.token, now + int(timeout * SECOND), run))
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        first = self._deadlines.first_due()
+        if first is None or (self._alarm is not None and self._alarm_at <= first):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = first
+        self._alarm = self._loop.call_at(first / SECOND, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        # A timer may fire a clock tick early; what is due at the time it was set for is due.
+        now = max(int(self._time() * SECOND), self._alarm_at)
+        for deadline in self._deadlines.pop_due(now, 1_000_000):
+            run = deadline.run
+            timeout = run.spec.policy.timeout
+            assert timeout is not None
+            if not run.started:
+                # It has waited for a thread so far. The time counts from the function's entry.
+                self._deadlines.add(_Deadline(run.token, now + int(timeout * SECOND), run))
+                continue
+            if run.entered is not None and (late := int((run.entered + timeout) * SECOND)) > now:
+                self._deadlines.add(_Deadline(run.token, late, run))
+                continue
+            self.halt(run, Halt.TIMEOUT)
+        self._set_alarm()
+
+    # Threads
+
+    def _start_in_thread(self, run: CurrentRun, context: contextvars.Context) -> None:
+        self.in_threads += 1
+        offload.begin()
+        self._calls.put((run, context))
+        if len(self._threads) < min(self.in_threads, _THREADS_AT_ONCE, self.max_workers):
+            self._add_threads(1)
+        elif not self._growing and len(self._threads) < min(self.in_threads, self.max_workers):
+            self._growing = True
+            self._loop.call_later(_THREAD_PATIENCE, self._grow)
+
+    def _grow(self) -> None:
+        """Double the threads while calls wait."""
+        self._growing = False
+        waiting = self._calls.qsize()
+        if not waiting or self._closed:
+            return
+        self._add_threads(min(waiting, len(self._threads) or 1, self.max_workers - len(self._threads)))
+        if len(self._threads) < self.max_workers:
+            self._growing = True
+            self._loop.call_later(_THREAD_PATIENCE, self._grow)
+
+    def _add_threads(self, count: int) -> None:
+        context = contextvars.copy_context()
+        context.run(offload.uncounted.set, True)
+        for _ in range(count):
+            task = self._loop.create_task(self._host_thread(), context=context)
+            self._threads.add(task)
+            task.add_done_callback(self._thread_gone)
+
+    async def _host_thread(self) -> None:
+        await anyio.to_thread.run_sync(self._pull, limiter=self._limiter, abandon_on_cancel=True)
+
+    def _thread_gone(self, task: asyncio.Task[None]) -> None:
+        self._threads.discard(task)
+        if not task.cancelled():
+            task.exception()
+        # A call may have come between the thread's last look at the queue and its end.
+        if self._calls.qsize() and not self._threads and not self._closed:
+            self._add_threads(1)
+
+    def _pull(self) -> None:
+        """Run calls in a worker thread until none comes for a while."""
+        calls, returned = self._calls, self._returned
+        while True:
+            try:
+                item = calls.get(timeout=_THREAD_IDLE)
+            except queue.Empty:
+                return
+            if item is None:
+                return
+            run, context = item
+            context.run(self._attempt_in_thread, run)
+            returned.append(run)
+            # Set before the call: a thread that sees it set knows that a collection is still to come, and the
+            # collection unsets it before it looks.
+            if not self._signalled:
+                self._signalled = True
+                try:
+                    self._loop.call_soon_threadsafe(self._collect)
+                except RuntimeError:  # the loop was closed while an abandoned function still ran
+                    return
+            del item, run, context
+
+    def _attempt_in_thread(self, run: CurrentRun) -> None:
+        if run.over:
+            return
+        run.started = self._now()
+        run.entered = self._time()
+        try:
+            value = _call(run)
+            if isinstance(value, types.CoroutineType):
+                value.close()
+                raise TypeError(
+                    f"{run._function.name} is a plain function that returned a coroutine, which nobody awaits; "
+                    "declare it with 'async def'"
+                )
+            outcome = Outcome.OK
+        except BaseException as error:  # the edge where user code is called
+            value, outcome = error, Outcome.ERROR
+        run.back = value, outcome
+
+    def _collect(self) -> None:
+        """Take up what the threads returned."""
+        self._signalled = False
+        returned = self._returned
+        while returned:
+            run = returned.popleft()
+            offload.end()
+            self.in_threads -= 1
+            if run.over:
+                self._return_abandoned(run)
+                continue
+            assert run.back is not None
+            run.value, run.outcome = run.back
+            if isinstance(run.value, KeyboardInterrupt | SystemExit):
+                self._loop.call_soon(_reraise, run.value)
+            self._over(run)
+
+    def _return_abandoned(self, run: CurrentRun) -> None:
+        left = self.abandoned.get(run.spec.id, 0) - 1
+        if left > 0:
+            self.abandoned[run.spec.id] = left
+        else:
+            self.abandoned.pop(run.spec.id, None)
+        self._freed(run.spec.id)
+
+    # Processes
+
+    async def _attempt_in_process(self, run: CurrentRun) -> None:
+        import anyio.to_process
+
+        run.started = self._now()
+        offload.begin()
+        try:
+            function = run._function
+            args, kwargs = _arguments(run)
+            call = functools.partial(function.call, *args, **kwargs)
+            run.value = await anyio.to_process.run_sync(call, cancellable=True, limiter=self._processes)
+            run.outcome = Outcome.OK
+        except BaseException as error:  # the edge where user code is called
+            self._fail(run, error)
+        finally:
+            offload.end()
+            self.in_threads -= 1
+        self._over(run)
+
+
+_HALTED = {Halt.TIMEOUT: Outcome.TIMEOUT, Halt.CANCEL: Outcome.CANCELLED, Halt.STOP: Outcome.INTERRUPTED}
+
+
+def _call(run: CurrentRun) -> Any:
+    if run.payload is None:
+        return run._function.call()
+    args, kwargs = _arguments(run)
+    return run._function.call(*args, **kwargs)
+
+
+def _arguments(run: CurrentRun) -> tuple[list[Any], dict[str, Any]]:
+    return decode_arguments(run.payload)
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _reraise(error: BaseException) -> None:
+    raise error
