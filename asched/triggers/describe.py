@@ -102,7 +102,8 @@ def describe_weekly(days: Sequence[int], time: str, timezone: str | None, lang: 
 
 def describe_cron(fields: Fields, timezone: str | None, lang: Lang) -> str:
     """Describe a cron expression."""
-    text = _zh_cron(fields) if lang == "zh" else _en_cron(fields)
+    # A full-width bracket brings its own space.
+    text = _zh_cron(fields).replace("） ", "）") if lang == "zh" else _en_cron(fields)
     return text + _zone(timezone, lang)
 
 
@@ -332,8 +333,7 @@ def _zh_cron(fields: Fields) -> str:
     days = _zh_days(fields)
     moments = None if _stars(fields) else _moments(fields)
     if moments is not None:
-        # A full-width bracket brings its own space.
-        return f"{days or '每天'} {'、'.join(moments)}".replace("） ", "）")
+        return f"{days or '每天'} {'、'.join(moments)}"
     often = _zh_often(fields)
     return f"{days}，{often}" if days else often
 

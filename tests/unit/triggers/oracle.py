@@ -67,7 +67,7 @@ class Due:
 def walk(
     zone: str, start: datetime, end: datetime, step: int, run_up: timedelta
 ) -> tuple[list[datetime], list[datetime], set[datetime]]:
-    """Return instants from a run-up before ``start`` to ``end``, and what the wall clock reads at each (naive) and reads twice."""
+    """Return instants from a run-up before ``start`` to ``end``, what the wall clock reads at each, and what twice."""
     tz = ZoneInfo(zone)
     first, last = int((start - run_up).timestamp()), int((end + run_up).timestamp())
     instants = [datetime.fromtimestamp(s, UTC) for s in range(first, last, step)]

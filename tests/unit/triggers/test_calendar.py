@@ -198,7 +198,7 @@ def test_a_text_that_is_no_date_and_time_is_refused(text: str) -> None:
         None,
         timedelta(seconds=-1),
         timedelta.max,
-        datetime.max,
+        datetime.max,  # noqa: DTZ901
         datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
     ],
 )
