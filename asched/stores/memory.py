@@ -1166,20 +1166,19 @@ class MemoryStore:
     async def prune(self, limit: int) -> int:
         # The number is bounded where records are made; what is left to do is their age.
         oldest = self._clock.now() - int(self._limits.retention * SECOND)
-        pruned = 0
+        before = len(self._runs)
         grown: list[_Run] = []
-        while self._history and pruned < limit:
+        while self._history and before - len(self._runs) < limit:
             run = self._history[0]
             if run.ended is not None and run.ended < oldest:
                 self._unlist()
-                pruned += 1
             elif run.more is not None and run.more.instants > 1:
                 # A gap that grew is younger than its place; it must not shield what stands behind it.
                 grown.append(self._history.popleft())
             else:
                 break
         self._history.extendleft(reversed(grown))
-        return pruned
+        return before - len(self._runs)
 
     def _run_record(self, run: _Run) -> RunRecord:
         more = run.more or _NOTHING

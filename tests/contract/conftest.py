@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 from support.clocks import SettableClock
 from support.nodes import Actor
-from support.store_factories import FACTORIES, Require, make_store
+from support.store_factories import DEFAULT_LIMITS, FACTORIES, OpenStore, Require, make_store
 
 from asched.store import Limits, Store
-
-OpenStore: TypeAlias = Callable[..., Awaitable[Store]]
 
 
 @pytest.fixture(params=list(FACTORIES))
@@ -27,13 +24,10 @@ def clock() -> SettableClock:
 
 
 @pytest.fixture
-async def open_store(
-    kind: str, clock: SettableClock, tmp_path: Path, require: Require
-) -> AsyncIterator[Callable[[Limits], Awaitable[Store]]]:
-    """Open the test's store under limits of its own choice, or once more after it was closed."""
+async def open_store(kind: str, clock: SettableClock, tmp_path: Path, require: Require) -> AsyncIterator[OpenStore]:
     opened: list[Store] = []
 
-    async def open_one(limits: Limits | None = None) -> Store:
+    async def open_one(limits: Limits = DEFAULT_LIMITS) -> Store:
         store = await make_store(kind, clock, tmp_path, require, limits)
         opened.append(store)
         return store

@@ -7,9 +7,9 @@ is not open yet; called twice with one directory it returns two objects over the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from asched.clock import Clock
 from asched.store import Limits, Store
@@ -18,7 +18,15 @@ from asched.stores.memory import MemoryStore
 Require: TypeAlias = Callable[[str, bool, str], None]
 Factory: TypeAlias = Callable[[Path, Require], Store]
 
+
+class OpenStore(Protocol):
+    """Open the test's store, or open it once more after it was closed."""
+
+    def __call__(self, limits: Limits = ...) -> Awaitable[Store]: ...
+
+
 NAMESPACE = "contract"
+DEFAULT_LIMITS = Limits()
 
 
 def make_memory(directory: Path, require: Require) -> Store:
@@ -31,9 +39,14 @@ FACTORIES: dict[str, Factory] = {
 
 
 async def make_store(
-    kind: str, clock: Clock, directory: Path, require: Require, limits: Limits | None = None, namespace: str = NAMESPACE
+    kind: str,
+    clock: Clock,
+    directory: Path,
+    require: Require,
+    limits: Limits = DEFAULT_LIMITS,
+    namespace: str = NAMESPACE,
 ) -> Store:
     """Return a store of this kind, open. Closed and made again with the same directory it is reopened."""
     store = FACTORIES[kind](directory, require)
-    await store.open(namespace, limits or Limits(), clock)
+    await store.open(namespace, limits, clock)
     return store
