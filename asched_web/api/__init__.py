@@ -1,0 +1,16 @@
+"""The endpoints, one module for each resource; each has its own lines of the table."""
+
+from __future__ import annotations
+
+from asched_web.api import dead_letters, groups, jobs, runs, system
+from asched_web.endpoint import Endpoint
+
+__all__ = ["ENDPOINTS"]
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *system.ENDPOINTS,
+    *jobs.ENDPOINTS,
+    *runs.ENDPOINTS,
+    *groups.ENDPOINTS,
+    *dead_letters.ENDPOINTS,
+)
