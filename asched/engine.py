@@ -156,12 +156,12 @@ class Engine:
 
     def start(self) -> None:
         """Begin. The node is registered, and what the code declares is stored."""
-        self._spawn(self._main())
-        self._spawn(self._record())
-        self._spawn(self._prune())
+        self._spawn(self._main)
+        self._spawn(self._record)
+        self._spawn(self._prune)
         if self.store.caps.shared:
-            self._spawn(self._beat())
-            self._spawn(self._listen())
+            self._spawn(self._beat)
+            self._spawn(self._listen)
 
     async def stop(self, wait: bool, timeout: float) -> None:
         """Start nothing more, let attempts end for at most ``timeout`` seconds, record the others as interrupted."""
@@ -185,12 +185,13 @@ class Engine:
         except StoreUnavailable as error:
             log.warning("left without a word to the store, which is away: %s", error)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(self._loop.create_task(self._guard(work)))
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # Called in here: a coroutine made outside would never be awaited where the task is cancelled at birth.
         try:
-            await work
+            await work()
         except Exception:  # the last guard: a fault of ours must be seen, and must not end silently
             log.critical("a part of the scheduler failed; it starts nothing more", exc_info=True)
             self._stopping = True
@@ -620,7 +621,7 @@ class Engine:
         self._notes_due = False
         if not self._stopping:
             self._tasks = [task for task in self._tasks if not task.done()]
-            self._spawn(self._write_notes())
+            self._spawn(self._write_notes)
 
     async def _write_notes(self) -> None:
         runs, self._noted = self._noted, set()

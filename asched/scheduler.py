@@ -177,6 +177,7 @@ class Scheduler:
         self._engine: Engine | None = None
         self._life: Literal["stopped", "starting", "running", "stopping"] = "stopped"
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._started: int | None = None
         self._stopped = asyncio.Event()
         self._shutdown_requested = False
@@ -205,6 +206,7 @@ class Scheduler:
         if self._life != "stopped":
             raise AlreadyStarted(f"the scheduler is {self._life}; start() is for one that is stopped")
         self._life = "starting"
+        self._thread = threading.get_ident()
         self._shutdown_requested = False
         try:
             await self.store.open(self.name, self._limits, self._clock)
@@ -385,7 +387,16 @@ class Scheduler:
             InvalidArgument: Another function has this name.
             UnstableFunction: It has no name of its own, none is given, and the store outlives the process.
         """
+        self._check_thread()
         return self._register(func, name)[0].name
+
+    def _check_thread(self) -> None:
+        """Refuse, while the scheduler runs, what another thread than the loop's would declare."""
+        if self._life != "stopped" and threading.get_ident() != self._thread:
+            raise AlreadyStarted(
+                "the scheduler runs: declare jobs and register functions on the thread of the scheduler's event loop, "
+                "or before start()"
+            )
 
     def _register(self, func: Callable[..., Any], name: str | None = None) -> tuple[Function, bool]:
         known = self._registry.names()
@@ -406,6 +417,7 @@ class Scheduler:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> str:
+        self._check_thread()
         payload = encode_arguments(args, kwargs)
         options.policy()
         function, replaced = self._register(func)
@@ -435,10 +447,7 @@ class Scheduler:
         """Tell the store, in the next turn of the loop, of functions and declarations made while it runs."""
         self._known_changed = True
         if self._life == "running" and self._loop is not None:
-            try:
-                self._loop.call_soon(self._settle_soon)
-            except RuntimeError as error:
-                raise NotStarted(f"declare jobs on the thread of the scheduler's event loop: {error}") from None
+            self._loop.call_soon(self._settle_soon)
 
     def _settle_soon(self) -> None:
         if self._life == "running" and (self._known_changed or self._undeclared):
