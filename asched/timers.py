@@ -11,7 +11,7 @@ they outnumber the live ones (``test_stale_entries_stay_below_the_live_ones``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Due", "Timers"]
@@ -20,6 +20,8 @@ _ID_BITS = 64
 _ID_MASK = (1 << _ID_BITS) - 1
 # Below this many entries a rebuild is not worth its call.
 _SMALL = 64
+# Up to this many entries sorting all of them beats walking the heap, and takes at most some milliseconds.
+_SORTED_AT_ONCE = 16_384
 
 
 class Due(Protocol):
@@ -49,9 +51,15 @@ class Timers(Generic[T]):
 
     def add(self, item: T) -> None:
         """Add the item, or replace the one with its id. O(log n)."""
-        self.items[item.id] = item
-        heappush(self._heap, item.due << _ID_BITS | item.id)
-        if len(self._heap) > 2 * len(self.items) + _SMALL:
+        heap, item_id = self._heap, item.id
+        self.items[item_id] = item
+        entry = item.due << _ID_BITS | item_id
+        # What has come due stands at the top and mostly comes back later: its old entry makes room for the new one.
+        if heap and heap[0] & _ID_MASK == item_id:
+            heapreplace(heap, entry)
+            return
+        heappush(heap, entry)
+        if len(heap) > 2 * len(self.items) + _SMALL:
             self._rebuild()
 
     def discard(self, item_id: int) -> T | None:
@@ -85,19 +93,12 @@ class Timers(Generic[T]):
         return taken
 
     def ascending(self) -> Iterator[T]:
-        """Yield the items earliest first and leave them in. The k first cost O(k log k), however many there are.
-
-        A child in a heap is never earlier than its parent, so only the children of what has been yielded can
-        come next. Do not change the heap meanwhile.
-        """
-        heap, items = self._heap, self.items
+        """Yield the items earliest first and leave them in. Do not change the heap meanwhile."""
+        # Stale entries gather at the top, where items come due; without this every look would pass all of them.
+        self.first_due()
+        items = self.items
         seen = -1
-        frontier = [(heap[0], 0)] if heap else []
-        while frontier:
-            entry, index = heappop(frontier)
-            for child in (2 * index + 1, 2 * index + 2):
-                if child < len(heap):
-                    heappush(frontier, (heap[child], child))
+        for entry in self._sorted() if len(self._heap) <= _SORTED_AT_ONCE else self._best_first():
             # An item that was moved away and back has two equal entries; they come out side by side.
             if entry == seen:
                 continue
@@ -105,6 +106,31 @@ class Timers(Generic[T]):
             item = items.get(entry & _ID_MASK)
             if item is not None and item.due == entry >> _ID_BITS:
                 yield item
+
+    def _sorted(self) -> list[int]:
+        # A sorted list is a heap as well, and sorting it again when little has changed is O(n).
+        self._heap.sort()
+        return self._heap
+
+    def _best_first(self) -> Iterator[int]:
+        """Yield the entries in order; the k first cost O(k log k), however many there are.
+
+        A child in a heap is never earlier than its parent, so only the children of what has been yielded can
+        come next.
+        """
+        heap = self._heap
+        frontier = [(heap[0], 0)]
+        while frontier:
+            entry, index = heappop(frontier)
+            for child in (2 * index + 1, 2 * index + 2):
+                if child < len(heap):
+                    heappush(frontier, (heap[child], child))
+            yield entry
+
+    def fill(self, ordered: list[T]) -> None:
+        """Hold these items, earliest first, instead of what was there."""
+        self.items = {item.id: item for item in ordered}
+        self._heap = [item.due << _ID_BITS | item.id for item in ordered]
 
     def keep_earliest(self, count: int) -> int | None:
         """Drop all but the ``count`` earliest items; return the due instant of the earliest dropped."""

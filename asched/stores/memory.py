@@ -64,6 +64,8 @@ __all__ = ["MemoryStore"]
 
 # A claim this far in the future is refused. The slack covers the reading of two clocks of one machine.
 _EARLY = SECOND // 20
+_new = tuple.__new__
+"""Makes a named tuple for 0.16 us, calling its class takes 0.36; every run that starts makes two."""
 _FEED = 16_384
 """Changes remembered for nodes that follow; a node that falls further behind looks at everything again."""
 
@@ -136,19 +138,23 @@ class _Run:
         "turn",
     )
 
-    def __init__(self, run_id: int, job: _Job, planned: int, due: int, payload: bytes | None) -> None:
+    def __init__(
+        self, run_id: int, job: _Job, planned: int, due: int, payload: bytes | None,
+        status: RunStatus = RunStatus.PENDING, attempt: int = 0, token: int = 0, epoch: int = 0, fence: int = 0,
+        node: str | None = None, started: int | None = None,
+    ) -> None:  # fmt: skip
         self.id = run_id
         self.job = job
         self.planned = planned
         self.due = due
         self.payload = payload
-        self.status = RunStatus.PENDING
-        self.attempt = 0
-        self.token = 0
-        self.epoch = 0
-        self.fence = 0
-        self.node: str | None = None
-        self.started: int | None = None
+        self.status = status
+        self.attempt = attempt
+        self.token = token
+        self.epoch = epoch
+        self.fence = fence
+        self.node = node
+        self.started = started
         self.ended: int | None = None
         self.turn = 0
         """Its place in the order in which runs ended."""
@@ -609,16 +615,17 @@ class MemoryStore:
 
     def _set_timer(self, job: _Job, planned: int | None, due: int | None) -> None:
         """Move the job's timer; every move is a new revision."""
-        self._revision += 1
-        job.rev = self._revision
+        self._revision = job.rev = self._revision + 1
         if planned is None or due is None:
             if job.timer is not None:
                 self._heap(job).discard(job.serial)
                 job.timer = None
             return
-        job.timer = timer = Timer(job.serial, job.rev, due, planned, job.spec)
+        spec = job.spec
+        job.timer = timer = _new(Timer, (job.serial, job.rev, due, planned, spec, 0, None))
         if not job.paused:
-            self._heap(job).add(timer)
+            heap = self._timers.get(spec.func)
+            (self._heap(job) if heap is None else heap).add(timer)
 
     def _drop_timer(self, job: _Job) -> None:
         """Take everything of the job out of its heap, before its function changes or it goes."""
@@ -722,27 +729,15 @@ class MemoryStore:
         self._set_timer(job, next_planned, next_due)
         past.runs += 1
         past.gap = None
-        run = _Run(token, job, planned, due, spec.payload)
-        run.attempt = 1
-        self._runs[token] = past.active[token] = run
-        self._execute(node, run, token, now)
-        return Claimed(Grant.STARTED, token, token, run.fence, job.timer, cancels)
-
-    def _execute(self, node: _Node, run: _Run, token: int, now: int) -> None:
-        self._fence += 1
-        run.fence = self._fence
-        run.token = token
-        run.epoch = node.epoch
-        run.node = node.info.name
-        run.status = RunStatus.RUNNING
-        if run.started is None:
-            run.started = now
-        node.live[token] = run
-        past = run.job.past
-        assert past is not None
         past.last_run = now
+        self._fence = fence = self._fence + 1
+        run = _Run(
+            token, job, planned, due, spec.payload, RunStatus.RUNNING, 1, token, node.epoch, fence, node.info.name, now
+        )
+        self._runs[token] = past.active[token] = node.live[token] = run
         if self._feed is not None:
-            self._changed(ChangeKind.RUN, run.id)
+            self._changed(ChangeKind.RUN, token)
+        return _new(Claimed, (Grant.STARTED, token, token, fence, job.timer, cancels))
 
     def _pass_or_start(self, node: _Node, job: _Job, past: _Past, claim: Claim, now: int) -> Claimed:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -799,9 +794,18 @@ class MemoryStore:
             past.runs += 1
         elif current.attempt > run.attempt:
             past.retries += 1
+        self._fence += 1
+        run.fence = self._fence
         run.attempt = current.attempt
+        run.token = token
+        run.epoch = node.epoch
+        run.node = node.info.name
+        run.status = RunStatus.RUNNING
+        run.started = run.started or now
         self._more(run).began = now
-        self._execute(node, run, token, now)
+        node.live[token] = run
+        past.last_run = now
+        self._changed(ChangeKind.RUN, run.id)
         return Claimed(Grant.STARTED, token, run.id, run.fence)
 
     async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
@@ -1053,7 +1057,9 @@ class MemoryStore:
         recent = past.recent
         recent.append(run)
         if len(recent) > self._limits.kept_per_job:
-            self._forget(recent.pop(0))
+            last = recent.pop(0)
+            if not last.listed:
+                self._forget(last)
         self._history.append(run)
         if len(self._history) > self._limits.history:
             self._unlist()
@@ -1250,6 +1256,9 @@ class MemoryStore:
             self._feed_end += 1
 
 
+# A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
+_new = tuple.__new__
+_STARTED = Grant.STARTED
 _NO_COUNTS = Counts()
 _NOTHING = _More()
 _WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
