@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import Self
 
 from asched.errors import InvalidTrigger
@@ -54,4 +55,5 @@ def read_time(time: object) -> tuple[int, int, int]:
 
 def clock(hour: int, minute: int, second: int = 0) -> str:
     """Return the time as it is written: seconds only where they are not zero."""
-    return f"{hour:02}:{minute:02}" + (f":{second:02}" if second else "")
+    # Interned: many jobs at one time of day share the text.
+    return intern(f"{hour:02}:{minute:02}" + (f":{second:02}" if second else ""))
