@@ -66,7 +66,8 @@ def lint(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Run the demonstration until Ctrl+C; arguments after -- go to `asched demo`."""
     session.install(".[all]")
-    session.run("asched", "demo", *session.posargs)
+    # Ctrl+C reaches both processes; nox would end the other one after 0.3 s, before it has drained.
+    session.run("asched", "demo", *session.posargs, interrupt_timeout=10)
 
 
 @nox.session
