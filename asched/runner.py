@@ -51,7 +51,10 @@ _THREAD_IDLE = 10.0
 # A thread costs 60 to 100 us to start and a short call 5: threads are added only while calls still wait after this.
 _THREAD_PATIENCE = 0.001
 _THREADS_AT_ONCE = 4
-_EAGER = sys.version_info >= (3, 12)
+_BLOCKING_US = int(BLOCKING * SECOND)
+_Coroutine = types.CoroutineType
+# An enum's member is looked up through its class and a descriptor; a global is not.
+_OK = Outcome.OK
 
 
 class Halt(IntEnum):
@@ -296,10 +299,7 @@ class Runner:
             self.in_threads += 1
             run.task = self._loop.create_task(self._attempt_in_process(run), context=context)
         elif run._function.is_async:
-            if _EAGER:
-                run.task = asyncio.Task(self._attempt(run), loop=self._loop, context=context, eager_start=True)
-            else:
-                run.task = self._loop.create_task(self._attempt(run), context=context)
+            run.task = _new_task(self._attempt(run), self._loop, run.spec.id, context)
         else:
             self._start_in_thread(run, context)
         if policy.timeout is not None:
@@ -309,12 +309,11 @@ class Runner:
 
     async def _attempt(self, run: CurrentRun) -> None:
         """Drive the user's coroutine; the first step by hand, since most runs need no other."""
-        run.started = self._now()
-        mark = self._time()
+        run.started = began = self._now()
         stepped = False
         try:
-            coroutine = _call(run)
-            if type(coroutine) is not types.CoroutineType:
+            coroutine = run._function.call() if run.payload is None else _call(run)
+            if type(coroutine) is not _Coroutine:
                 coroutine = _awaited(coroutine)
             try:
                 waits_for = coroutine.send(None)
@@ -322,15 +321,20 @@ class Runner:
                 run.value = stop.value
             else:
                 stepped = True
-                self._time_step(run, mark)
+                self._time_first_step(run, self._now() - began)
                 run.value = await self._steps(run, coroutine, waits_for)
-            run.outcome = Outcome.OK
+            run.outcome = _OK
         except BaseException as error:  # the edge where user code is called
             self._fail(run, error)
-        self._over(run)
-        # Asked of the wall clock first, which was read anyway.
-        if not stepped and run.ended - run.started >= BLOCKING * SECOND:
-            self._time_step(run, mark)
+        now = self._now()
+        self._over(run, now)
+        if not stepped:
+            self._time_first_step(run, now - began)
+
+    def _time_first_step(self, run: CurrentRun, took: int) -> None:
+        # By the wall clock, which is read for the record anyway; most runs have no other step.
+        if took >= _BLOCKING_US:
+            self._blocked(run, took / SECOND)
 
     def _time_step(self, run: CurrentRun, began: float) -> None:
         took = self._time() - began
@@ -365,16 +369,17 @@ class Runner:
             # record is written when the program stops the scheduler.
             self._loop.call_soon(_reraise, error)
 
-    def _over(self, run: CurrentRun) -> None:
+    def _over(self, run: CurrentRun, now: int) -> None:
         """Hand the attempt to the engine, once."""
         if run.over:
             return
         run.over = True
-        run.ended = self._now()
-        if run.halt is Halt.TIMEOUT:
+        run.ended = now
+        if run.halt is not None and run.halt is Halt.TIMEOUT:
             # A function that swallowed its cancellation is late all the same.
             run.outcome = Outcome.TIMEOUT
-        self._deadlines.discard(run.token)
+        if self._deadlines.items:
+            self._deadlines.discard(run.token)
         ended = self.ended
         ended.append(run)
         if len(ended) == 1:
@@ -392,13 +397,13 @@ class Runner:
         elif not run._function.is_async:
             run.outcome = _HALTED[why]
             self.abandoned[run.spec.id] = self.abandoned.get(run.spec.id, 0) + 1
-            self._over(run)
+            self._over(run, self._now())
 
     def give_up(self, run: CurrentRun) -> None:
         """Record the attempt as ended although its coroutine swallowed the cancellation and goes on."""
         if not run.over:
             run.outcome = _HALTED[run.halt or Halt.STOP]
-            self._over(run)
+            self._over(run, self._now())
 
     async def close(self) -> None:
         """Let the idle threads go. A thread still in a user's function is left behind and ends when it returns."""
@@ -550,7 +555,7 @@ class Runner:
             run.value, run.outcome = run.back
             if isinstance(run.value, KeyboardInterrupt | SystemExit):
                 self._loop.call_soon(_reraise, run.value)
-            self._over(run)
+            self._over(run, self._now())
 
     def _return_abandoned(self, run: CurrentRun) -> None:
         left = self.abandoned.get(run.spec.id, 0) - 1
@@ -578,7 +583,23 @@ class Runner:
         finally:
             offload.end()
             self.in_threads -= 1
-        self._over(run)
+        self._over(run, self._now())
+
+
+if sys.version_info >= (3, 12):
+
+    def _new_task(
+        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str, context: contextvars.Context
+    ) -> asyncio.Task[None]:
+        # Eager: a run that never waits is over when the constructor returns, without a turn of the loop.
+        return asyncio.Task(work, loop=loop, name=name, context=context, eager_start=True)
+
+else:
+
+    def _new_task(
+        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str, context: contextvars.Context
+    ) -> asyncio.Task[None]:
+        return asyncio.Task(work, loop=loop, name=name, context=context)
 
 
 _HALTED = {Halt.TIMEOUT: Outcome.TIMEOUT, Halt.CANCEL: Outcome.CANCELLED, Halt.STOP: Outcome.INTERRUPTED}

@@ -588,7 +588,7 @@ class Scheduler:
         now = engine.now()
         start_at = None if starting is None else check_instant(starting, "starting")
         spec = JobSpec(
-            "" if id is None else check_label(id, "id"),
+            _UNNAMED if id is None else check_label(id, "id"),
             _short_name(function.name) if name is None else check_label(name, "name"),
             function.name,
             self._bound(trigger, now, start_at),
@@ -604,11 +604,15 @@ class Scheduler:
         if not isinstance(paused, bool):
             raise InvalidArgument(f"paused must be True or False, not {paused!r}", field="paused")
         planned = self._first(spec, now)
+        if function.name not in engine.node.functions:
+            # Before the job is stored: while no node is known to have the function, the job is unresolved.
+            await self._settle()
+        due = jittered(spec, planned, _chance)
         mode = _PUT_MODES[if_exists]
         while True:
-            item = PutItem(spec if id is not None else spec._replace(id=f"job_{await self.store.next_id()}"),
-                           planned, jittered(spec, planned, _chance), paused)  # fmt: skip
-            [put] = await self.store.put_jobs(mode, (item,))
+            if id is None:
+                spec = JobSpec(f"job_{await self.store.next_id()}", *spec[1:])
+            [put] = await self.store.put_jobs(mode, (PutItem(spec, planned, due, paused),))
             if put.status is not PutStatus.EXISTS:
                 break
             if id is not None:
@@ -619,8 +623,6 @@ class Scheduler:
         if self._bus.wanted and put.status is not PutStatus.KEPT:
             added = put.status is PutStatus.ADDED
             self._tell("job.added" if added else "job.updated", put.record.spec.id, None, {})
-        if function.name not in engine.node.functions:
-            await self._settle()
         return job_view(put.record)
 
     async def create_job(
@@ -1165,6 +1167,7 @@ class RunLogs:
 
 
 _BEFORE_ALL = -(2**62)
+_UNNAMED = ""
 _CREATE_OPTIONS = frozenset(
     {
         "args", "kwargs", "group", "tags", "timeout", "max_retries", "backoff", "overlap", "catch_up",
