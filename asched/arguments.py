@@ -72,7 +72,7 @@ def encode_result(value: Any) -> bytes | None:
         pass
     try:
         text = repr(value)
-    except Exception as error:  # user code: the result's own __repr__
+    except Exception as error:  # noqa: BLE001 - user code: the result's own __repr__
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     if len(text) > _REPR_LIMIT:
         text = text[: _REPR_LIMIT - 3] + "..."

@@ -323,7 +323,7 @@ class JobBuilder:
         if zone is not None:
             # Elapsed time is the same everywhere; a zone that does not exist is a mistake all the same.
             canonical(zone)
-        return Interval(**{self._unit: self._amount})
+        return Interval.of(self._amount, self._unit)
 
 
 _SECONDS_IN = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400, "weeks": 604_800}
@@ -333,7 +333,7 @@ def _in_seconds(amount: object, unit: str) -> float:
     # The same rules and messages as an interval's, but that no wait at all is a wait as well.
     if amount == 0 and not isinstance(amount, bool):
         return 0.0
-    return Interval(**{unit: amount}).step.total_seconds()  # type: ignore[arg-type]  # Interval checks it
+    return Interval.of(amount, unit).step.total_seconds()
 
 
 def _errors(classes: object, field: str) -> tuple[ErrorClass, ...]:

@@ -308,6 +308,9 @@ async def _foreground(
     with _told_to_end(ending.set) as received:
         scheduler.on("scheduler.stopping")(lambda event: ending.set())
         await scheduler.start()
+        if beside is None:
+            jobs = (await scheduler.get_statistics()).active_jobs
+            _say(f"{jobs} job(s) scheduled, kept in {scheduler.store.describe()}; Ctrl+C ends")
         tasks = [asyncio.create_task(_wait_for(ending))]
         serving = None
         try:

@@ -192,7 +192,7 @@ class Engine:
         # Called in here: a coroutine made outside would never be awaited where the task is cancelled at birth.
         try:
             await work()
-        except Exception:  # the last guard: a fault of ours must be seen, and must not end silently
+        except Exception:
             log.critical("a part of the scheduler failed; it starts nothing more", exc_info=True)
             self._stopping = True
             self._wake()
@@ -647,7 +647,7 @@ class Engine:
             return
         self._blamed[run.spec.id] = now
         log.warning(
-            "job %s held the event loop for %.0f ms; make it a plain 'def' and it runs in a thread, or await more often",
+            "job %s held the event loop for %.0f ms; a plain 'def' would run in a thread",
             run.spec.id,
             seconds * 1000,
         )
@@ -712,8 +712,9 @@ class Engine:
         while True:
             await asyncio.sleep(_PRUNE_EVERY)
             try:
-                while await self.store.prune(_PRUNE_BATCH) == _PRUNE_BATCH:
-                    await asyncio.sleep(0)
+                pruned = _PRUNE_BATCH
+                while pruned == _PRUNE_BATCH:
+                    pruned = await self.store.prune(_PRUNE_BATCH)
             except StoreUnavailable:
                 continue
 

@@ -129,7 +129,7 @@ class EventBus:
                     task = asyncio.ensure_future(_finish(hook, answer))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
-            except Exception:  # user code: a hook's fault is its own
+            except Exception:
                 log.exception("the hook %r for %s failed", hook, event.name)
 
     async def close(self) -> None:
@@ -144,5 +144,5 @@ class EventBus:
 async def _finish(hook: Hook, answer: Awaitable[None]) -> None:
     try:
         await answer
-    except Exception:  # user code: a hook's fault is its own
+    except Exception:
         log.exception("the hook %r failed", hook)

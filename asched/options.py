@@ -57,7 +57,7 @@ def make_policy(
         InvalidArgument: One is wrong; ``field`` names it.
     """
     # The same few combinations come 100,000 times. The types are in the key because True == 1 == 1.0.
-    key = (
+    key: tuple[object, ...] = (
         timeout, type(timeout), max_retries, type(max_retries), backoff, overlap, catch_up, catch_up_window,
         type(catch_up_window), on_crash, jitter, type(jitter), in_process, type(in_process),
     )  # fmt: skip

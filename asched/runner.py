@@ -213,7 +213,7 @@ def describe_error(error: BaseException) -> ErrorInfo:
         while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
             frames = frames.tb_next
         text = "".join(traceback.format_exception(type(error), error, frames))
-    except Exception as fault:  # user code: the exception's own __str__
+    except Exception as fault:  # noqa: BLE001 - user code: the exception's own __str__
         message = f"(its message could not be read: {type(fault).__name__})"
         text = f"{type(error).__name__}: {message}\n"
     data = text.encode(errors="backslashreplace")
@@ -232,7 +232,7 @@ class RunLog(logging.Handler):
             return
         try:
             run.write(self.format(record))
-        except Exception:  # user code: a record's arguments may fail to format
+        except Exception:  # noqa: BLE001 - user code: a record's arguments may fail to format
             self.handleError(record)
 
 
@@ -324,7 +324,7 @@ class Runner:
                 self._time_first_step(run, self._now() - began)
                 run.value = await self._steps(run, coroutine, waits_for)
             run.outcome = _OK
-        except BaseException as error:  # the edge where user code is called
+        except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             self._fail(run, error)
         now = self._now()
         self._over(run, now)
@@ -349,7 +349,7 @@ class Runner:
             value = None
             try:
                 value = yield waits_for
-            except BaseException as error:  # a cancellation on its way to the user's code
+            except BaseException as error:  # noqa: BLE001 - a cancellation on its way to the user's code
                 thrown = error
             mark = self._time()
             try:
@@ -422,12 +422,12 @@ class Runner:
     def _arm(self) -> None:
         """Set the deadlines of attempts that outlived their first turn; most did not."""
         runs, self._unarmed = self._unarmed, []
-        now = int(self._time() * SECOND)
+        now = round(self._time() * SECOND)
         for run in runs:
             if not run.over:
                 timeout = run.spec.policy.timeout
                 assert timeout is not None
-                self._deadlines.add(_Deadline(run.token, now + int(timeout * SECOND), run))
+                self._deadlines.add(_Deadline(run.token, now + round(timeout * SECOND), run))
         self._set_alarm()
 
     def _set_alarm(self) -> None:
@@ -442,16 +442,16 @@ class Runner:
     def _ring(self) -> None:
         self._alarm = None
         # A timer may fire a clock tick early; what is due at the time it was set for is due.
-        now = max(int(self._time() * SECOND), self._alarm_at)
+        now = max(round(self._time() * SECOND), self._alarm_at)
         for deadline in self._deadlines.pop_due(now, 1_000_000):
             run = deadline.run
             timeout = run.spec.policy.timeout
             assert timeout is not None
             if not run.started:
                 # It has waited for a thread so far. The time counts from the function's entry.
-                self._deadlines.add(_Deadline(run.token, now + int(timeout * SECOND), run))
+                self._deadlines.add(_Deadline(run.token, now + round(timeout * SECOND), run))
                 continue
-            if run.entered is not None and (late := int((run.entered + timeout) * SECOND)) > now:
+            if run.entered is not None and (late := round((run.entered + timeout) * SECOND)) > now:
                 self._deadlines.add(_Deadline(run.token, late, run))
                 continue
             self.halt(run, Halt.TIMEOUT)
@@ -536,7 +536,7 @@ class Runner:
                     "declare it with 'async def'"
                 )
             outcome = Outcome.OK
-        except BaseException as error:  # the edge where user code is called
+        except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             value, outcome = error, Outcome.ERROR
         run.back = value, outcome
 
@@ -578,7 +578,7 @@ class Runner:
             call = functools.partial(function.call, *args, **kwargs)
             run.value = await anyio.to_process.run_sync(call, cancellable=True, limiter=self._processes)
             run.outcome = Outcome.OK
-        except BaseException as error:  # the edge where user code is called
+        except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             self._fail(run, error)
         finally:
             offload.end()

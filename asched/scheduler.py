@@ -36,7 +36,7 @@ from asched.errors import (
     VersionConflict,
 )
 from asched.events import Event, EventBus, Subscription
-from asched.instants import to_datetime
+from asched.instants import SECOND, to_datetime
 from asched.model import (
     Group,
     Job,
@@ -511,7 +511,14 @@ class Scheduler:
         return PutItem(spec, planned, due, paused=options.paused, gap=gap, aliases=options.aliases)
 
     def _bound(self, trigger: Trigger, now: int, starting: int | None) -> Trigger:
-        return trigger.bound(now, self.timezone, starting) if isinstance(trigger, BuiltIn) else trigger
+        if not isinstance(trigger, BuiltIn):
+            return trigger
+        bound = trigger.bound(now, self.timezone, starting)
+        if isinstance(bound, Interval) and bound.step_us < _SHORT_INTERVAL:
+            log.warning("%s: an interval this short keeps the event loop busy", bound.describe())
+        elif isinstance(bound, Once) and bound.note is not None:
+            log.warning("%r lies in a clock change (%s); it runs at %s", trigger, bound.note, bound.at)
+        return bound
 
     def _digest(self) -> str:
         text = "\n".join(sorted(f"{d.id} {d.function.name} {d.trigger.fingerprint()}" for d in self._declared.values()))
@@ -799,7 +806,9 @@ class Scheduler:
                 raise InvalidTrigger(
                     f"a change from {kind} to {new_kind} needs its schedule_config", field="schedule_config"
                 )
-            return from_config(new_kind, changes.get("schedule_config", config), changes.get("timezone", zone))
+            changed = from_config(new_kind, changes.get("schedule_config", config), changes.get("timezone", zone))
+            # The anchor has no form in a request; words that say the same interval again must not move its phase.
+            return None if to_config(changed) == (kind, config, zone) else changed
         return None
 
     async def preview(self, trigger_or_job_id: Trigger | str, n: int = 10) -> list[datetime]:
@@ -1168,6 +1177,7 @@ class RunLogs:
 
 _BEFORE_ALL = -(2**62)
 _UNNAMED = ""
+_SHORT_INTERVAL = SECOND // 100
 _CREATE_OPTIONS = frozenset(
     {
         "args", "kwargs", "group", "tags", "timeout", "max_retries", "backoff", "overlap", "catch_up",

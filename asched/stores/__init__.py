@@ -36,8 +36,7 @@ def open_url(url: str) -> Store:
             )
         return SQLiteStore.from_options(path, options)
     raise InvalidArgument(
-        f"no store has the scheme {parts.scheme!r}; there are sqlite:///jobs.db and memory://, "
-        "or give a store object",
+        f"no store has the scheme {parts.scheme!r}; there are sqlite:///jobs.db and memory://, or give a store object",
         field="store",
     )
 
