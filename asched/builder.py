@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from asched.errors import InvalidArgument, InvalidTrigger
+from asched.instants import SECOND
 from asched.model import Policy
 from asched.options import check_count, check_instant, check_label, check_tags, make_policy
 from asched.triggers import Cron, Daily, Hourly, Interval, Once, Trigger, Weekly
+from asched.triggers.interval import duration
 from asched.triggers.zones import canonical
 
 __all__ = ["Declare", "JobBuilder", "Options"]
@@ -323,7 +325,7 @@ class JobBuilder:
         if zone is not None:
             # Elapsed time is the same everywhere; a zone that does not exist is a mistake all the same.
             canonical(zone)
-        return Interval.of(self._amount, self._unit)
+        return Interval.of(duration(self._amount, self._unit), self._unit)
 
 
 _SECONDS_IN = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400, "weeks": 604_800}
@@ -333,7 +335,7 @@ def _in_seconds(amount: object, unit: str) -> float:
     # The same rules and messages as an interval's, but that no wait at all is a wait as well.
     if amount == 0 and not isinstance(amount, bool):
         return 0.0
-    return Interval.of(amount, unit).step.total_seconds()
+    return duration(amount, unit) / SECOND
 
 
 def _errors(classes: object, field: str) -> tuple[ErrorClass, ...]:
