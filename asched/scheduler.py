@@ -614,6 +614,9 @@ class Scheduler:
         if function.name not in engine.node.functions:
             # Before the job is stored: while no node is known to have the function, the job is unresolved.
             await self._settle()
+        if function.name not in engine.node.functions:
+            # Before the job is stored: while no node is known to have the function, the job is unresolved.
+            await self._settle()
         due = jittered(spec, planned, _chance)
         mode = _PUT_MODES[if_exists]
         while True:

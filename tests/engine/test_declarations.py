@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.schedules import Journal, at, records, runs_of, since
@@ -11,8 +12,8 @@ from support.schedules import Journal, at, records, runs_of, since
 from asched import (
     AlreadyStarted,
     Daily,
-    InvalidArgument,
     Interval,
+    InvalidArgument,
     JobExists,
     JobNotFound,
     JobStatus,
@@ -108,12 +109,12 @@ async def test_module_level_name_executed_again_replaces_its_jobs(
     scheduler: Scheduler, clock: VirtualClock, journal: Journal
 ) -> None:
     cell = "async def cell():\n    note('{0}')\n"
-    module = {"__name__": "notebook", "note": journal.note}
+    module: dict[str, Any] = {"__name__": "notebook", "note": journal.note}
     exec(cell.format("old"), module)
-    scheduler.every(10).seconds(module["cell"])  # type: ignore[operator]
-    scheduler.every(25).seconds(module["cell"])  # type: ignore[operator]
+    scheduler.every(10).seconds(module["cell"])
+    scheduler.every(25).seconds(module["cell"])
     exec(cell.format("new"), module)
-    scheduler.every(15).seconds(module["cell"])  # type: ignore[operator]
+    scheduler.every(15).seconds(module["cell"])
     async with scheduler:
         jobs = await scheduler.get_jobs()
         await clock.sleep_until(at(31))
@@ -127,13 +128,13 @@ async def test_cell_executed_again_while_running_replaces_its_job(
     scheduler: Scheduler, clock: VirtualClock, journal: Journal
 ) -> None:
     cell = "async def cell():\n    note('{0}')\n"
-    module = {"__name__": "notebook", "note": journal.note}
+    module: dict[str, Any] = {"__name__": "notebook", "note": journal.note}
     async with scheduler:
         exec(cell.format("old"), module)
-        scheduler.every(10).seconds(module["cell"])  # type: ignore[operator]
+        scheduler.every(10).seconds(module["cell"])
         await clock.sleep_until(at(11))
         exec(cell.format("new"), module)
-        scheduler.every(15).seconds(module["cell"])  # type: ignore[operator]
+        scheduler.every(15).seconds(module["cell"])
         jobs = await scheduler.get_jobs()
         await clock.sleep_until(at(41.5))
 

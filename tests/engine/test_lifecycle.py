@@ -19,8 +19,8 @@ from support.schedules import Journal, at, records, since
 from asched import (
     AlreadyStarted,
     Daily,
-    InvalidArgument,
     Interval,
+    InvalidArgument,
     MemoryStore,
     NotStarted,
     RunStatus,
