@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 from asched.clock import Clock
 from asched.store import Limits, Store
 from asched.stores.memory import MemoryStore
+from asched.stores.sqlite import SQLiteStore
 
 Require: TypeAlias = Callable[[str, bool, str], None]
 Factory: TypeAlias = Callable[[Path, Require], Store]
@@ -33,8 +34,14 @@ def make_memory(directory: Path, require: Require) -> Store:
     return MemoryStore()
 
 
+def make_sqlite(directory: Path, require: Require) -> Store:
+    # Nodes of one process share the file; the lease lets the suite end one of them.
+    return SQLiteStore(directory / "jobs.db", lease=30.0)
+
+
 FACTORIES: dict[str, Factory] = {
     "memory": make_memory,
+    "sqlite": make_sqlite,
 }
 
 

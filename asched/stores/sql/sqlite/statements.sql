@@ -1,0 +1,381 @@
+-- What the SQLite store asks. Lists come in as JSON arrays, `json_each(?)`: one statement for a batch costs one
+-- preparation and one release of the interpreter's lock. Rows go in through executemany.
+
+-- Reading jobs. The columns of `job` are those of `_JobRow`; statements that need a condition add it in the code.
+
+-- name: spec
+j.id, j.name, j.origin, j.group_name, j.tags_json, j.trigger_json, j.payload, j.policy_json, j.starting, j.until,
+j.max_runs, j.declaration, j.generation
+
+-- name: job
+SELECT {spec}, f.name, j.serial, j.version, j.created, j.updated, t.rev, t.planned, t.due, t.paused,
+    t.runs, t.failures, t.retries, t.planned_runs, t.last_run, t.last_status, t.gap,
+    (SELECT count(*) FROM asched_run r WHERE r.job = j.serial)
+FROM asched_job j
+JOIN asched_timer t ON t.job = j.serial
+JOIN asched_function f ON f.id = j.func
+
+-- name: jobs_by_id
+{job} WHERE j.ns = ?1 AND j.deleted = 0 AND j.id IN (SELECT value FROM json_each(?2))
+
+-- name: jobs_by_serial
+{job} WHERE j.serial IN (SELECT value FROM json_each(?1))
+
+-- name: jobs_by_group
+{job} WHERE j.ns = ?1 AND j.deleted = 0 AND j.group_name = ?2 ORDER BY j.serial
+
+-- name: jobs_by_func
+{job} WHERE j.deleted = 0 AND j.func IN (SELECT id FROM asched_function WHERE ns = ?1 AND ?2 IN (name, short))
+ORDER BY j.serial
+
+-- name: job_of_run
+-- Also of a job that is gone; then there is no timer.
+SELECT {spec}, f.name, t.paused, t.job IS NULL
+FROM asched_job j JOIN asched_function f ON f.id = j.func LEFT JOIN asched_timer t ON t.job = j.serial
+WHERE j.serial = ?1
+
+-- name: groups
+SELECT group_name, count(*) FROM asched_job WHERE ns = ?1 AND deleted = 0 GROUP BY group_name ORDER BY group_name
+
+-- name: groups_paused
+-- The unary plus keeps the planner from walking all jobs by group: the paused ones are few and have an index.
+SELECT j.group_name, count(*) FROM asched_timer t JOIN asched_job j ON j.serial = +t.job
+WHERE t.paused = 1 AND j.ns = ?1 GROUP BY j.group_name
+
+-- The window. Both begin with due and id, so that the answers of all functions merge into one order.
+
+-- name: due_jobs
+SELECT t.due, t.job, t.rev, t.planned, 0, NULL, {spec}
+FROM asched_timer t JOIN asched_job j ON j.serial = t.job
+WHERE t.func = ?1 AND t.due IS NOT NULL AND t.paused = 0
+ORDER BY t.due, t.job
+
+-- name: due_runs
+SELECT r.wake, r.id, r.rev, r.planned, r.next_attempt, r.payload, {spec}
+FROM asched_run r JOIN asched_job j ON j.serial = r.job
+WHERE r.func = ?1 AND r.wake IS NOT NULL AND r.token IS NULL AND r.queued = 0 AND r.held = 0
+ORDER BY r.wake, r.id
+
+-- name: functions
+SELECT name, id FROM asched_function WHERE ns = ?1
+
+-- name: add_function
+INSERT INTO asched_function (ns, name, short) VALUES (?1, ?2, ?3) RETURNING id
+
+-- Nodes
+
+-- name: node
+SELECT name FROM asched_node WHERE epoch = ?1 AND ns = ?2
+
+-- name: live_node
+SELECT name FROM asched_node WHERE epoch = ?1 AND ns = ?2 AND lease_until >= ?3
+
+-- name: nodes
+SELECT n.epoch, n.info_json, n.started, n.lease_until,
+    (SELECT count(*) FROM asched_run r WHERE r.epoch = n.epoch AND r.token IS NOT NULL)
+FROM asched_node n WHERE n.ns = ?1 ORDER BY n.epoch
+
+-- name: next_epoch
+UPDATE asched_counter SET epoch = epoch + 1 RETURNING epoch
+
+-- name: add_node
+INSERT INTO asched_node (epoch, ns, name, started, lease_until, info_json) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: announce
+UPDATE asched_node SET name = ?1, info_json = ?2 WHERE epoch = ?3 AND ns = ?4
+
+-- name: renew
+UPDATE asched_node SET lease_until = ?1 WHERE epoch = ?2 AND ns = ?3
+
+-- name: abandon_nodes
+-- The lock is ours: whoever held these is gone.
+UPDATE asched_node SET lease_until = -1 WHERE ns = ?1
+
+-- name: dead_nodes
+SELECT epoch, name FROM asched_node WHERE ns = ?1 AND lease_until < ?2 ORDER BY epoch
+
+-- name: remove_node
+DELETE FROM asched_node WHERE epoch = ?1 AND ns = ?2 RETURNING name
+
+-- name: cancels
+SELECT token FROM asched_run WHERE epoch = ?1 AND token IS NOT NULL AND cancel IS NOT NULL ORDER BY token
+
+-- name: claims
+SELECT r.token, r.id, j.id, r.planned, r.attempt, r.fence FROM asched_run r JOIN asched_job j ON j.serial = r.job
+WHERE r.epoch = ?1 AND r.token IS NOT NULL ORDER BY r.token
+
+-- Counters
+
+-- name: last_seq
+SELECT max(coalesce((SELECT max(seq) FROM asched_history), 0), (SELECT max(floor) FROM asched_schedule))
+
+-- name: next_serials
+UPDATE asched_counter SET serial = serial + ?1 RETURNING serial
+
+-- name: next_fences
+UPDATE asched_counter SET fence = fence + ?1 RETURNING fence
+
+-- name: next_id
+UPDATE asched_schedule SET next_id = next_id + 1 WHERE ns = ?1 RETURNING next_id
+
+-- name: count_ends
+UPDATE asched_schedule SET runs = runs + ?1, failures = failures + ?2, listed = listed + ?3 WHERE ns = ?4
+
+-- name: schedule
+SELECT ns FROM asched_schedule WHERE name = ?1
+
+-- name: add_schedule
+INSERT INTO asched_schedule (name, since) VALUES (?1, ?2) RETURNING ns
+
+-- Writing jobs
+
+-- name: add_job
+INSERT INTO asched_job (
+    serial, ns, func, version, created, updated, id, name, origin, group_name, tags_json, trigger_json, payload,
+    policy_json, starting, until, max_runs, declaration, generation, search
+) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: add_timer
+INSERT INTO asched_timer (job, func, rev, planned, due, paused, gap) VALUES (?, ?, 1, ?, ?, ?, ?)
+
+-- name: change_job
+UPDATE asched_job SET
+    func = ?, version = ?, updated = ?, id = ?, name = ?, origin = ?, group_name = ?, tags_json = ?, trigger_json = ?,
+    payload = ?, policy_json = ?, starting = ?, until = ?, max_runs = ?, declaration = ?, generation = ?, search = ?
+WHERE serial = ?
+
+-- name: touch_job
+UPDATE asched_job SET version = version + 1, updated = ?1 WHERE serial = ?2
+
+-- name: remove_job
+UPDATE asched_job SET deleted = 1 WHERE serial = ?1
+
+-- name: pause_timer
+UPDATE asched_timer SET rev = rev + 1, paused = 1 WHERE job = ?1
+
+-- name: purge_jobs
+-- The names of a job that is gone are needed as long as a record or a run is there.
+DELETE FROM asched_job WHERE deleted = 1 AND serial IN (SELECT value FROM json_each(?1))
+    AND NOT EXISTS (SELECT 1 FROM asched_history h WHERE h.job = asched_job.serial)
+    AND NOT EXISTS (SELECT 1 FROM asched_run r WHERE r.job = asched_job.serial)
+
+-- name: set_timer
+UPDATE asched_timer SET func = ?, rev = rev + 1, planned = ?, due = ?, paused = ?, gap = ? WHERE job = ?
+
+-- name: remove_timer
+DELETE FROM asched_timer WHERE job = ?1
+
+-- name: renew_waiting
+UPDATE asched_run SET func = ?1, rev = rev + 1, held = (?2 AND NOT manual) WHERE job = ?3 AND token IS NULL
+
+-- name: startable
+SELECT id, rev, wake, planned, next_attempt, payload FROM asched_run
+WHERE job = ?1 AND wake IS NOT NULL AND token IS NULL AND queued = 0 AND held = 0 ORDER BY id
+
+-- name: tombstones
+SELECT id, declaration FROM asched_tombstone WHERE ns = ?1 AND id IN (SELECT value FROM json_each(?2))
+
+-- name: add_tombstone
+INSERT OR REPLACE INTO asched_tombstone (ns, id, declaration) VALUES (?1, ?2, ?3)
+
+-- name: remove_tombstone
+DELETE FROM asched_tombstone WHERE ns = ?1 AND id = ?2
+
+-- Claims
+
+-- name: claim_states
+-- CROSS JOIN is an order for the planner: the batch is the outer loop, whatever it thinks of json_each.
+SELECT t.job, t.rev, t.due, t.paused, t.planned_runs, t.gap, t.func,
+    (SELECT count(*) FROM asched_run r WHERE r.job = t.job)
+FROM json_each(?1) e CROSS JOIN asched_timer t ON t.job = e.value
+
+-- name: start_timer
+UPDATE asched_timer SET rev = rev + 1, planned = ?, due = ?, runs = runs + 1, planned_runs = planned_runs + 1,
+    last_run = ?, gap = NULL
+WHERE job = ?
+
+-- name: start_run
+INSERT INTO asched_run (id, job, func, status, planned, due, attempt, token, epoch, fence, node, started, payload)
+VALUES (?1, ?2, ?3, 'running', ?4, ?5, 1, ?1, ?6, ?7, ?8, ?9, ?10)
+
+-- name: pass_timer
+UPDATE asched_timer SET rev = rev + 1, planned = ?, due = ?, planned_runs = ?, gap = ? WHERE job = ?
+
+-- name: queue_run
+INSERT INTO asched_run (id, job, func, status, planned, due, attempt, payload, rev, wake, next_attempt, queued, held,
+    manual, replay_of)
+VALUES (?, ?, ?, 'pending', ?, ?, 0, ?, 1, ?, 1, ?, ?, ?, ?)
+
+-- name: active_of
+SELECT id, token, epoch, queued FROM asched_run WHERE job = ?1 ORDER BY id
+
+-- name: mark_cancel
+UPDATE asched_run SET cancel = ?1 WHERE id = ?2
+
+-- name: run_of_token
+SELECT id, fence, job FROM asched_run WHERE (id = ?1 AND token = ?1 OR token = ?1 AND token <> id) AND epoch = ?2
+
+-- name: waiting_states
+SELECT r.id, r.rev, r.wake, r.attempt, r.next_attempt, r.token, r.queued, r.held, r.job, r.fence, r.epoch
+FROM json_each(?1) e CROSS JOIN asched_run r ON r.id = e.value
+
+-- name: start_waiting
+UPDATE asched_run SET status = 'running', attempt = ?, token = ?, epoch = ?, fence = ?, node = ?,
+    started = coalesce(started, ?), claimed = ?, wake = NULL
+WHERE id = ?
+
+-- name: count_waiting
+UPDATE asched_timer SET runs = runs + ?, retries = retries + ?, last_run = ? WHERE job = ?
+
+-- Ends
+
+-- name: open
+id, job, func, planned, due, attempt, token, epoch, fence, node, started, claimed, payload, rev, manual, cancel,
+replay_of, attempts_json, result, progress_json, log_json
+
+-- name: take_first
+-- Out of the open runs by what it returns: a run that goes on is put back, most are not.
+DELETE FROM asched_run WHERE id IN (SELECT value FROM json_each(?1)) AND token = id AND epoch = ?2 RETURNING {open}
+
+-- name: take_later
+DELETE FROM asched_run WHERE token IN (SELECT value FROM json_each(?1)) AND token <> id AND epoch = ?2
+RETURNING {open}
+
+-- name: take_of_node
+DELETE FROM asched_run WHERE epoch = ?1 AND token IS NOT NULL RETURNING {open}
+
+-- name: take_waiting
+DELETE FROM asched_run WHERE id = ?1 AND token IS NULL RETURNING {open}
+
+-- name: put_back
+INSERT INTO asched_run (id, job, func, status, planned, due, attempt, fence, node, started, payload, rev, wake,
+    next_attempt, held, manual, replay_of, attempts_json, result, progress_json, log_json)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: record
+INSERT INTO asched_history (seq, id, ns, job, status, reason, due, planned, started, ended, attempt, fence, node, payload,
+    manual, replay_of, attempts_json, result, progress_json, log_json, instants, last_due, dead)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: last_status
+UPDATE asched_timer SET last_status = ?1 WHERE job = ?2 AND last_status IS NOT ?1
+
+-- name: count_failure
+UPDATE asched_timer SET failures = failures + 1 WHERE job = ?1
+
+-- name: any_queued
+SELECT EXISTS (SELECT 1 FROM asched_run WHERE queued = 1)
+
+-- name: alone_in_queue
+-- A queued run whose job has no other active run.
+SELECT r.id FROM json_each(?1) e CROSS JOIN asched_run r ON r.job = e.value
+WHERE r.queued = 1 AND (SELECT count(*) FROM asched_run o WHERE o.job = r.job) = 1
+
+-- name: unqueue
+UPDATE asched_run SET queued = 0, rev = rev + 1, wake = due WHERE id = ?1
+RETURNING job, rev, wake, planned, payload, held
+
+-- name: grow_gap
+UPDATE asched_history SET instants = instants + ?1, last_due = ?2, ended = ?3
+WHERE id = ?4 AND status = ?5 AND reason = ?6 RETURNING id
+
+-- name: annotate
+UPDATE asched_run SET progress_json = coalesce(?1, progress_json), log_json = coalesce(?2, log_json)
+WHERE (id = ?3 AND token = ?3 OR token = ?3 AND token <> id) AND epoch = ?4 RETURNING id
+
+-- name: run_places
+SELECT r.id, r.status, r.token, r.epoch, j.id FROM json_each(?1) e
+CROSS JOIN asched_run r ON r.id = e.value JOIN asched_job j ON j.serial = r.job
+UNION ALL
+SELECT h.id, h.status, NULL, NULL, j.id FROM json_each(?1) e
+CROSS JOIN asched_history h ON h.id = e.value JOIN asched_job j ON j.serial = h.job
+
+-- Records. The columns of both are those of `RunRow`.
+
+-- name: open_runs
+SELECT r.id, j.id, f.name, r.status, NULL, r.due, r.planned, r.started, r.claimed, NULL, r.attempt, r.attempts_json,
+    r.result, r.progress_json, r.log_json, r.manual, r.replay_of, r.fence, r.node, 1, r.due, r.payload
+FROM asched_run r JOIN asched_job j ON j.serial = r.job JOIN asched_function f ON f.id = j.func
+
+-- name: ended_runs
+SELECT h.id, j.id, f.name, h.status, h.reason, h.due, h.planned, h.started, NULL, h.ended, h.attempt, h.attempts_json,
+    h.result, h.progress_json, h.log_json, h.manual, h.replay_of, h.fence, h.node, h.instants, h.last_due, h.payload,
+    h.seq
+FROM asched_history h JOIN asched_job j ON j.serial = h.job JOIN asched_function f ON f.id = j.func
+
+-- name: serials_of_id
+SELECT serial FROM asched_job WHERE ns = ?1 AND id = ?2 AND deleted = 0
+UNION ALL
+SELECT serial FROM asched_job WHERE ns = ?1 AND id = ?2 AND deleted = 1
+
+-- name: letter
+SELECT payload FROM asched_history WHERE id = ?1 AND dead = 1
+
+-- name: letters
+SELECT id FROM asched_history WHERE dead = 1 AND ns = ?1 ORDER BY seq
+
+-- name: letters_over
+SELECT id FROM asched_history WHERE dead = 1 AND ns = ?1 ORDER BY seq DESC LIMIT -1 OFFSET ?2
+
+-- name: bury
+UPDATE asched_history SET dead = 0 WHERE id = ?1 AND ns = ?2 AND dead = 1 RETURNING seq, job
+
+-- name: schedule_totals
+SELECT since, runs, failures FROM asched_schedule WHERE ns = ?1
+
+-- name: totals
+SELECT
+    (SELECT count(*) FROM asched_job WHERE ns = ?1 AND deleted = 0),
+    (SELECT count(*) FROM asched_function f JOIN asched_timer t
+        ON t.func = f.id AND t.due IS NOT NULL AND t.paused = 0 WHERE f.ns = ?1),
+    (SELECT count(*) FROM asched_function f JOIN asched_run r ON r.func = f.id WHERE f.ns = ?1),
+    (SELECT count(*) FROM asched_node WHERE ns = ?1),
+    (SELECT count(*) FROM asched_history WHERE dead = 1 AND ns = ?1)
+
+-- name: counts_per_job
+SELECT j.id, t.runs, t.failures, t.retries FROM asched_timer t JOIN asched_job j ON j.serial = t.job
+WHERE t.runs > 0 AND j.ns = ?1
+
+-- Retention
+
+-- name: marks
+SELECT listed, floor, mark FROM asched_schedule WHERE ns = ?1
+
+-- name: set_marks
+UPDATE asched_schedule SET listed = ?1, floor = ?2, mark = ?3 WHERE ns = ?4
+
+-- name: oldest_listed
+SELECT seq, job, ended, instants FROM asched_history WHERE ns = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3
+
+-- name: move_to_end
+UPDATE asched_history SET seq = ?2 WHERE seq = ?1
+
+-- name: newer_than_mark
+SELECT seq, job FROM asched_history WHERE seq > ?1 AND ns = ?2 ORDER BY seq LIMIT ?3
+
+-- name: lasting
+-- Whether a job has a future, so that its last records are kept.
+EXISTS (
+    SELECT 1 FROM asched_job j JOIN asched_timer t ON t.job = j.serial
+    WHERE j.serial = e.value AND j.deleted = 0 AND (t.due IS NOT NULL OR j.origin = 'declared'
+        OR EXISTS (SELECT 1 FROM asched_run r WHERE r.job = j.serial))
+)
+
+-- name: forget_of_jobs
+-- What nothing keeps: neither the total history (above ?3), nor a letter, nor a place among the last ?1 of a job with
+-- a future. The bound depends on the job alone, so only what goes is walked over.
+DELETE FROM asched_history WHERE seq IN (
+    SELECT h.seq FROM json_each(?2) e CROSS JOIN asched_history h ON h.job = e.value AND h.seq <= min(?3,
+        CASE WHEN {lasting} THEN coalesce((
+            SELECT n.seq FROM asched_history n WHERE n.job = e.value ORDER BY n.seq DESC LIMIT 1 OFFSET ?1
+        ), 0) ELSE ?3 END)
+    WHERE h.dead = 0
+)
+
+-- name: jobs_without_end
+-- Jobs made by hand whose last instant and last record are gone.
+SELECT j.serial, j.id FROM json_each(?1) e CROSS JOIN asched_job j ON j.serial = e.value
+JOIN asched_timer t ON t.job = j.serial
+WHERE j.deleted = 0 AND j.origin <> 'declared' AND t.due IS NULL
+    AND NOT EXISTS (SELECT 1 FROM asched_run r WHERE r.job = j.serial)
+    AND NOT EXISTS (SELECT 1 FROM asched_history h WHERE h.job = j.serial)

@@ -1,0 +1,742 @@
+"""The embedded store: one SQLite file, one process, nothing acknowledged is lost.
+
+How a call becomes durable. Calls that write are queued. While a transaction is in flight they gather; then all of
+them are the next one: one hop into the thread of the connection, one ``BEGIN IMMEDIATE``, one ``COMMIT``, one fsync
+for all (group commit by back-pressure). No call is answered before its COMMIT has returned. A call that fails takes
+no other with it: the transaction is rolled back and each of its calls runs again in one of its own.
+
+Reads have connections of their own. WAL lets them see what is committed while the writer waits for the disk, so a
+window that follows an answered claim sees it. The engine's looks and the operators' lists are two connections: a
+search through a million jobs must not keep the loop from its timers.
+
+The thread hop. aiosqlite brings each statement into its thread with 70 us; a batch of three statements over 500 rows
+takes less than ten times that. Its way to run a function there is private. But every one of its methods runs the
+sqlite3 method of the same name in its thread, on a connection whose class the caller may choose (``factory``, passed
+on to :func:`sqlite3.connect`). Ours (:class:`_Connection`) does in ``commit()`` the piece of work that was handed to
+it, so ``await connection.commit()`` is one hop for a whole transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from asched import offload
+from asched.clock import Clock
+from asched.errors import AschedError, InvalidArgument, MissingExtra, SchemaTooNew, StoreLocked, StoreUnavailable
+from asched.store import (
+    Beat,
+    Cancelled,
+    Change,
+    Changes,
+    Claim,
+    Claimed,
+    Deleted,
+    Enqueue,
+    Enqueued,
+    Finish,
+    JobFilter,
+    JobPage,
+    JobRecord,
+    Limits,
+    Live,
+    NodeInfo,
+    NodeRecord,
+    Note,
+    Put,
+    PutItem,
+    PutMode,
+    Reaped,
+    RunFilter,
+    RunPage,
+    RunRecord,
+    Selection,
+    StoreCaps,
+    Timer,
+    Totals,
+    Window,
+)
+from asched.stores.lockfile import OwnerLock
+from asched.stores.sql import migrations
+from asched.stores.sqlite_ledger import ALL_NODES, SQL, Abilities, Ledger, Pages
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+__all__ = ["SQLiteStore"]
+
+T = TypeVar("T")
+Book = TypeVar("Book", bound=Pages)
+
+Synchronous = Literal["NORMAL", "FULL", "EXTRA"]
+
+_FEED = 16_384
+"""Changes remembered for those who follow; who falls further behind looks at everything again."""
+
+_LOCK_RETRY = 0.05
+"""Seconds between two tries for the lock. A restart hands it over within one of them."""
+
+# A page cache that holds the timers of a million jobs.
+_CACHE_KIB = 64 * 1024
+
+# Statements that a connection keeps prepared; there are about 90.
+_STATEMENTS = 128
+
+
+class SQLiteStore:
+    """Keeps a schedule in an SQLite file that one process owns.
+
+    Schedulers of that process may share the object. What each setting of ``synchronous`` promises stands in
+    docs/stores.md: with ``FULL`` nothing acknowledged is lost by a power cut, with ``NORMAL`` nothing by a killed
+    process.
+
+    Args:
+        path: The file. It is made when it does not exist; its directory must.
+        synchronous: SQLite's setting of that name.
+        lock_timeout: Seconds to wait for another process to let go of the file.
+        busy_timeout: Seconds to wait for a program that writes to the same file without owning the schedule.
+        lease: Seconds after which a scheduler of this process that gave no sign is taken for dead by another one of
+            the same process. One scheduler alone needs none.
+        read_only: Look at the file without owning it, while its owner runs or not. Calls that write raise.
+
+    Raises:
+        InvalidArgument: The path is empty, or SQLite's word for a database in memory.
+        MissingExtra: aiosqlite is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Synchronous = "FULL",
+        lock_timeout: float = 5.0,
+        busy_timeout: float = 5.0,
+        lease: float = float("inf"),
+        read_only: bool = False,
+    ) -> None:
+        if find_spec("aiosqlite") is None:
+            raise MissingExtra("SQLiteStore needs aiosqlite: pip install 'asched[sqlite]'")
+        name = os.fspath(path)
+        if not name or name == ":memory:":
+            raise InvalidArgument("a database in memory forgets everything; use MemoryStore for that", field="path")
+        if synchronous not in ("NORMAL", "FULL", "EXTRA"):
+            raise InvalidArgument(
+                f"synchronous is 'NORMAL', 'FULL' or 'EXTRA', not {synchronous!r}", field="synchronous"
+            )
+        self.caps = StoreCaps(
+            name="sqlite",
+            durable=True,
+            shared=False,
+            claim_batch=500,
+            window=10_000,
+            poll=float("inf"),
+            lease=lease,
+        )
+        self.path = Path(name)
+        self.commits = 0
+        """Transactions committed since it was opened."""
+        self._synchronous = synchronous
+        self._lock_timeout = lock_timeout
+        self._busy_timeout = busy_timeout
+        self._read_only = read_only
+        self._namespace: str | None = None
+        self._users = 0
+        self._clock: Clock
+        self._lock = OwnerLock(self.path)
+        self._abilities = Abilities()
+        self._nodes: dict[int, _Node] = {}
+        self._reaped: list[Reaped] = []
+        self._feed: deque[Change] | None = None
+        self._feed_end = 0
+        self._writer: _Line[Ledger]
+        self._looks: _Line[Pages]
+        self._lists: _Line[Pages]
+        self._guard: asyncio.Task[None] | None = None
+        self._guarded: list[_Line[Any]] = []
+
+    @classmethod
+    def from_options(cls, path: str, options: Mapping[str, str]) -> SQLiteStore:
+        """Return the store of a URL's path and query.
+
+        Raises:
+            InvalidArgument: There is no such option, or its value is none.
+            MissingExtra: aiosqlite is not installed.
+        """
+        values: dict[str, Any] = {}
+        for name, text in options.items():
+            read = _OPTIONS.get(name)
+            if read is None:
+                raise InvalidArgument(
+                    f"the sqlite store has no option {name!r}; it has {', '.join(_OPTIONS)}", field="store"
+                )
+            try:
+                values[name] = read(text)
+            except (ValueError, KeyError):
+                raise InvalidArgument(f"{text!r} is no value of the sqlite option {name!r}", field="store") from None
+        return cls(path, **values)
+
+    def __repr__(self) -> str:
+        return f"SQLiteStore({str(self.path)!r})"
+
+    def describe(self) -> str:
+        return f"sqlite {self.path}"
+
+    # Opening
+
+    async def open(self, namespace: str, limits: Limits, clock: Clock) -> None:
+        """As the contract says.
+
+        Raises:
+            InvalidArgument: The path is a directory, or its directory does not exist.
+            StoreUnavailable: The file cannot be written, or it is damaged, or no SQLite database at all. It is left
+                as it was.
+        """
+        if self._users:
+            if namespace != self._namespace:
+                raise InvalidArgument(
+                    f"{self!r} holds the schedule {self._namespace!r}; a process can have one schedule open in a "
+                    f"file, give {namespace!r} a file of its own",
+                    field="store",
+                )
+            self._users += 1
+            return
+        self._clock = clock
+        self._check_path()
+        if not self._read_only:
+            await self._own()
+        lines: list[_Line[Any]] = []
+        try:
+            await self._connect(namespace, limits, lines)
+        except BaseException:
+            for line in lines:
+                await line.close()
+            self._lock.release()
+            raise
+        self._namespace = namespace
+        self._users = 1
+        self._guarded = lines
+        self._guard = asyncio.create_task(_stop_at_the_end(lines))
+
+    def _check_path(self) -> None:
+        path = self.path
+        if path.is_dir():
+            raise InvalidArgument(
+                f"{path} is a directory; name a file in it, for example {path / 'jobs.db'}", field="path"
+            )
+        if not path.parent.is_dir():
+            raise InvalidArgument(
+                f"the directory {path.parent} of the database does not exist; make it first", field="path"
+            )
+        if self._read_only and not path.exists():
+            raise InvalidArgument(f"there is no database {path} to look at", field="path")
+        if not self._read_only and path.exists() and not os.access(path, os.W_OK):
+            raise StoreUnavailable(
+                f"{path} is read-only for this process; give it write permission, or open it read_only"
+            )
+
+    async def _own(self) -> None:
+        tries = max(1, round(self._lock_timeout / _LOCK_RETRY))
+        for turn in range(tries):
+            if self._lock.acquire():
+                return
+            if turn < tries - 1:
+                await asyncio.sleep(_LOCK_RETRY)
+        owner = self._lock.owner()
+        raise StoreLocked(
+            f"{self.path} is in use by {owner}; an SQLite schedule belongs to one process. Stop that process, or run "
+            "one worker only (uvicorn --workers 4 starts four). Where several processes are to share a schedule, use "
+            "Scheduler('postgresql://...')",
+            owner=owner,
+        )
+
+    async def _connect(self, namespace: str, limits: Limits, lines: list[_Line[Any]]) -> None:
+        writer = await self._line(lines)
+
+        def begin(db: sqlite3.Connection) -> tuple[int, int]:
+            return self._prepare(db, namespace)
+
+        ns, _ = await writer.run(begin)
+        writer.book = Ledger(writer.db, ns, self._clock, limits, self._abilities, self.caps.lease)
+        writer.transact = _write
+        self._writer = writer
+        for name in ("_looks", "_lists"):
+            line: _Line[Pages] = await self._line(lines)
+            line.book = Pages(line.db, ns, self._clock, limits, self._abilities)
+            line.transact = _read
+            setattr(self, name, line)
+
+    async def _line(self, lines: list[_Line[Any]]) -> _Line[Any]:
+        import aiosqlite
+
+        made: list[_Connection] = []
+
+        def factory(*arguments: Any, **options: Any) -> _Connection:
+            connection = _Connection(*arguments, **options)
+            made.append(connection)
+            return connection
+
+        mode = "ro" if self._read_only else "rwc"
+        try:
+            connection = await aiosqlite.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=self._busy_timeout,
+                isolation_level=None,
+                cached_statements=_STATEMENTS,
+                factory=factory,
+            )
+        except sqlite3.Error as error:
+            raise _away(self.path, error) from error
+        line: _Line[Any] = _Line(self.path, connection, made[0])
+        lines.append(line)
+        return line
+
+    def _prepare(self, db: sqlite3.Connection, namespace: str) -> tuple[int, int]:
+        """Check the file, then bring it up to date; return the number of the schedule and the schema found."""
+        version = _schema_version(db)
+        newest = migrations("sqlite")[-1].version
+        if version > newest:
+            raise SchemaTooNew(
+                f"{self.path} was written by a newer asched (schema {version}, this one knows {newest}); upgrade "
+                "asched, or use another file"
+            )
+        if self._read_only:
+            found = db.execute(SQL["schedule"], (namespace,)).fetchone() if version else None
+            return (found[0] if found else 0), version
+        [mode] = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreUnavailable(f"{self.path} cannot use a write-ahead log here; SQLite needs a local file system")
+        db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            migrate(db, version)
+            found = db.execute(SQL["schedule"], (namespace,)).fetchone()
+            if found is None:
+                found = db.execute(SQL["add_schedule"], (namespace, self._clock.now())).fetchone()
+            [ns] = found
+            db.execute(SQL["abandon_nodes"], (ns,))
+        except BaseException:
+            db.rollback()
+            raise
+        sqlite3.Connection.commit(db)
+        return ns, newest
+
+    async def close(self) -> None:
+        if not self._users:
+            return
+        self._users -= 1
+        if self._users:
+            return
+        self._guarded.clear()
+        if self._guard is not None:
+            self._guard.cancel()
+            await asyncio.wait([self._guard])
+            self._guard = None
+        for node in self._nodes.values():
+            node.hinted.set()
+        self._nodes.clear()
+        self._abilities = Abilities()
+        # The last connection to close checkpoints, and that must be one that may write.
+        for line in (self._looks, self._lists, self._writer):
+            await line.close()
+        self._lock.release()
+
+    async def now(self) -> int:
+        return self._clock.now()
+
+    # Nodes
+
+    async def register(self, info: NodeInfo) -> int:
+        epoch, reaped = await self._write(lambda ledger: ledger.register(info))
+        self._abilities.add(info)
+        self._nodes[epoch] = _Node(info)
+        self._reaped += reaped
+        return epoch
+
+    async def announce(self, epoch: int, info: NodeInfo) -> None:
+        node = self._nodes.get(epoch)
+        if node is None:
+            return
+        await self._write(lambda ledger: ledger.announce(epoch, info))
+        self._abilities.remove(node.info)
+        self._abilities.add(info)
+        node.info = info
+
+    async def heartbeat(self, epoch: int) -> Beat:
+        return await self._write(lambda ledger: ledger.heartbeat(epoch))
+
+    async def reap(self) -> list[Reaped]:
+        """As the contract says. What the first node to register found left by earlier processes comes first."""
+        reaped = await self._write(lambda ledger: ledger.reap())
+        for dead in reaped:
+            self._gone(dead.epoch)
+        found, self._reaped = [*self._reaped, *reaped], []
+        return found
+
+    async def leave(self, epoch: int) -> list[Timer]:
+        timers = await self._write(lambda ledger: ledger.leave(epoch))
+        self._gone(epoch)
+        return timers
+
+    def _gone(self, epoch: int) -> None:
+        node = self._nodes.pop(epoch, None)
+        if node is not None:
+            self._abilities.remove(node.info)
+            node.hinted.set()
+
+    async def nodes(self) -> list[NodeRecord]:
+        return await self._looks.call(lambda pages: pages.nodes())
+
+    # Jobs
+
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
+        return await self._write(lambda ledger: ledger.put_jobs(mode, items))
+
+    async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]:
+        return await self._lists.call(lambda pages: pages.get_jobs(ids))
+
+    async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
+        return await self._lists.call(lambda pages: pages.list_jobs(which, limit, cursor))
+
+    async def pause_jobs(self, which: Selection) -> list[JobRecord]:
+        return await self._write(lambda ledger: ledger.pause_jobs(which))
+
+    async def resume_jobs(self, which: Selection) -> tuple[list[JobRecord], list[Timer]]:
+        return await self._write(lambda ledger: ledger.resume_jobs(which))
+
+    async def delete_jobs(self, which: Selection) -> Deleted:
+        return await self._write(lambda ledger: ledger.delete_jobs(which))
+
+    async def groups(self) -> list[tuple[str, int, int]]:
+        return await self._lists.call(lambda pages: pages.groups())
+
+    async def next_id(self) -> int:
+        return await self._write(lambda ledger: ledger.next_id())
+
+    # Timers and claims
+
+    async def window(self, epoch: int, until: int, limit: int) -> Window:
+        node = self._nodes.get(epoch)
+        if node is None:
+            return Window([], None, self._clock.now())
+        info = node.info
+        return await self._looks.call(lambda pages: pages.window(info, until, limit))
+
+    async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
+        return await self._write(lambda ledger: ledger.claim(epoch, claims))
+
+    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
+        return await self._write(lambda ledger: ledger.finish(epoch, ends))
+
+    async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
+        return await self._write(lambda ledger: ledger.release(epoch, tokens))
+
+    async def claims(self, epoch: int) -> list[Live]:
+        return await self._looks.call(lambda pages: pages.claims(epoch))
+
+    async def enqueue(self, items: Sequence[Enqueue]) -> list[Enqueued]:
+        return await self._write(lambda ledger: ledger.enqueue(items))
+
+    async def cancel_runs(self, run_ids: Sequence[int]) -> list[Cancelled]:
+        return await self._write(lambda ledger: ledger.cancel_runs(run_ids))
+
+    async def annotate(self, epoch: int, notes: Sequence[Note]) -> None:
+        await self._write(lambda ledger: ledger.annotate(epoch, notes))
+
+    # Records
+
+    async def get_runs(self, run_ids: Sequence[int]) -> list[RunRecord | None]:
+        return await self._lists.call(lambda pages: pages.get_runs(run_ids))
+
+    async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
+        return await self._lists.call(lambda pages: pages.list_runs(which, limit, cursor))
+
+    async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:
+        return await self._write(lambda ledger: ledger.discard_dead_letters(run_ids))
+
+    async def totals(self) -> Totals:
+        return await self._lists.call(lambda pages: pages.totals())
+
+    async def prune(self, limit: int) -> int:
+        return await self._write(lambda ledger: ledger.prune(limit))
+
+    # Hints: there is one process, so they are events of its loop
+
+    async def watch(self, epoch: int) -> AsyncIterator[int]:
+        while (node := self._nodes.get(epoch)) is not None:
+            await node.hinted.wait()
+            node.hinted.clear()
+            due, node.hint = node.hint, None
+            if due is not None:
+                yield due
+
+    def wake(self, epoch: int, due: int) -> None:
+        for other in self._nodes:
+            if other != epoch:
+                self._hint(other, due)
+
+    def _hint(self, epoch: int, due: int) -> None:
+        node = self._nodes.get(epoch)
+        if node is not None:
+            node.hint = due if node.hint is None else min(node.hint, due)
+            node.hinted.set()
+
+    async def changes(self, cursor: int | None) -> Changes:
+        # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
+        if self._feed is None:
+            self._feed = deque(maxlen=_FEED)
+        if cursor is None:
+            return Changes(self._feed_end, (), True)
+        missed = self._feed_end - cursor
+        complete = 0 <= missed <= len(self._feed)
+        start = max(0, len(self._feed) - missed)
+        return Changes(self._feed_end, tuple(self._feed)[start:], complete)
+
+    async def _write(self, work: Callable[[Ledger], T]) -> T:
+        if self._read_only:
+            raise InvalidArgument(f"{self.path} was opened read_only; nothing can be changed", field="read_only")
+        answer, news = await self._writer.call(lambda ledger: (work(ledger), ledger.settle()))
+        self.commits = self._writer.turns
+        if self._feed is not None and news.changes:
+            self._feed.extend(news.changes)
+            self._feed_end += len(news.changes)
+        for epoch, due in news.hints:
+            for hinted in self._nodes if epoch == ALL_NODES else (epoch,):
+                self._hint(hinted, due)
+        return answer
+
+
+_OPTIONS: dict[str, Callable[[str], object]] = {
+    "synchronous": str.upper,
+    "lock_timeout": float,
+    "busy_timeout": float,
+    "read_only": lambda text: {"1": True, "true": True, "0": False, "false": False}[text.lower()],
+}
+
+
+class _Node:
+    """What this process knows of one of its nodes."""
+
+    __slots__ = ("hint", "hinted", "info")
+
+    def __init__(self, info: NodeInfo) -> None:
+        self.info = info
+        self.hint: int | None = None
+        self.hinted = asyncio.Event()
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that does in ``commit()`` what was handed to it; see the head of this module."""
+
+    piece: Callable[[], None] | None = None
+
+    def commit(self) -> None:
+        piece, self.piece = self.piece, None
+        if piece is None:
+            super().commit()
+        else:
+            piece()
+
+
+class _Call(Generic[T]):
+    """A call that waits for its answer."""
+
+    __slots__ = ("answer", "error", "future", "work")
+
+    def __init__(self, work: Callable[[Any], T], future: asyncio.Future[T]) -> None:
+        self.work = work
+        self.future = future
+        self.answer: T
+        self.error: BaseException | None = None
+
+
+class _Line(Generic[Book]):
+    """The way into the thread of one connection. All that waits goes in one piece, the next when it is back."""
+
+    book: Book
+    transact: Callable[[sqlite3.Connection, Book, Sequence[_Call[Any]]], None]
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection, db: _Connection) -> None:
+        self.db = db
+        self.turns = 0
+        """Transactions that ended well."""
+        self._path = path
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Call[Any]] = []
+        self._flight: asyncio.Task[None] | None = None
+        self._scheduled = False
+        self._stopped = False
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run something in the thread while no call is there yet."""
+        answers: list[T] = []
+
+        def piece() -> None:
+            answers.append(work(self.db))
+
+        self.db.piece = piece
+        offload.begin()
+        try:
+            await self._connection.commit()
+        except sqlite3.Error as error:
+            raise _away(self._path, error) from error
+        finally:
+            offload.end()
+        return answers[0]
+
+    def call(self, work: Callable[[Book], T]) -> asyncio.Future[T]:
+        """Queue a call; its future has the answer once it is committed."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.append(_Call(work, future))
+        # Not at once: what the loop calls in the same turn belongs into the same transaction.
+        if self._flight is None and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._hand_over)
+        return future
+
+    def _hand_over(self) -> None:
+        self._scheduled = False
+        calls = [call for call in self._waiting if not call.future.done()]
+        self._waiting.clear()
+        if not calls:
+            return
+        self.db.piece = lambda: self._do(calls)
+        offload.begin()
+        self._flight = self._loop.create_task(self._connection.commit())
+        self._flight.add_done_callback(lambda flight: self._come_back(flight, calls))
+
+    def _do(self, calls: list[_Call[Any]]) -> None:
+        """In the thread: do the calls in one transaction, or, if one of them fails, each in its own."""
+        try:
+            self.transact(self.db, self.book, calls)
+        except Exception as error:  # noqa: BLE001 - whatever a call raises is its caller's, and no other's
+            if len(calls) == 1:
+                calls[0].error = error
+                return
+        else:
+            self.turns += 1
+            return
+        for call in calls:
+            self._do([call])
+
+    def _come_back(self, flight: asyncio.Task[None], calls: list[_Call[Any]]) -> None:
+        offload.end()
+        self._flight = None
+        lost = asyncio.CancelledError() if flight.cancelled() else flight.exception()
+        for call in calls:
+            if call.future.done():
+                continue
+            error = lost or call.error
+            if error is None:
+                call.future.set_result(call.answer)
+            elif isinstance(error, asyncio.CancelledError):
+                call.future.cancel()
+            elif isinstance(error, (sqlite3.Error, ValueError)) and not isinstance(error, AschedError):
+                call.future.set_exception(_away(self._path, error))
+            else:
+                call.future.set_exception(error)
+        if self._waiting and not self._scheduled:
+            self._hand_over()
+
+    async def close(self) -> None:
+        """Let what is under way end, and close the connection."""
+        while self._flight is not None or self._scheduled:
+            if self._flight is not None:
+                await asyncio.wait([self._flight])
+            await asyncio.sleep(0)
+        # Of a thread that has ended aiosqlite would wait for ever.
+        if not self._stopped:
+            self._stopped = True
+            await self._connection.close()
+
+    def stop(self) -> None:
+        """End the thread without waiting for it."""
+        self._stopped = True
+        self._connection.stop()
+
+
+def _write(db: sqlite3.Connection, ledger: Ledger, calls: Sequence[_Call[Any]]) -> None:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        for call in calls:
+            call.answer = call.work(ledger)
+        sqlite3.Connection.commit(db)
+    except BaseException:
+        ledger.forget_all()
+        # A full disk has rolled it back already.
+        if db.in_transaction:
+            db.rollback()
+        raise
+
+
+def _read(db: sqlite3.Connection, pages: Pages, calls: Sequence[_Call[Any]]) -> None:
+    # One transaction is one snapshot: what a page is made of fits together.
+    db.execute("BEGIN")
+    try:
+        for call in calls:
+            call.answer = call.work(pages)
+    finally:
+        db.rollback()
+
+
+async def _stop_at_the_end(lines: Sequence[_Line[Any]]) -> None:
+    """End the threads when the loop's tasks are cancelled and nobody closed the store.
+
+    aiosqlite's threads are no daemons: a program that dies with an open store would hang at its exit.
+    """
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        for line in lines:
+            line.stop()
+        raise
+
+
+def _away(path: Path, error: BaseException) -> Exception:
+    """Return the error of the contract for one of SQLite's."""
+    text = str(error)
+    if isinstance(error, sqlite3.DatabaseError) and ("not a database" in text or "malformed" in text):
+        return StoreUnavailable(
+            f"{path} is no SQLite database, or it is damaged ({text}); it was not touched. Restore it from a backup, "
+            "or name another file"
+        )
+    if isinstance(error, sqlite3.OperationalError):
+        return StoreUnavailable(f"{path}: {text}; nothing of the call was kept")
+    if isinstance(error, ValueError) and "Connection closed" in text:
+        return StoreUnavailable(f"{path} is closed")
+    return error if isinstance(error, Exception) else StoreUnavailable(text)
+
+
+def _schema_version(db: sqlite3.Connection) -> int:
+    """Return the version of the schema, 0 where there is none. Reading it finds out whether the file is sound."""
+    found = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'asched_schema'").fetchone()
+    if found is None:
+        return 0
+    [version] = db.execute("SELECT version FROM asched_schema").fetchone()
+    return int(version)
+
+
+def migrate(db: sqlite3.Connection, version: int) -> None:
+    """Apply what has been added to the schema since ``version``, inside the caller's transaction."""
+    if version == 0:
+        db.execute("CREATE TABLE IF NOT EXISTS asched_schema (version INTEGER NOT NULL) STRICT")
+        db.execute("INSERT INTO asched_schema VALUES (0)")
+    for migration in migrations("sqlite"):
+        if migration.version <= version:
+            continue
+        # executescript() would commit what stands before it.
+        statement = ""
+        for line in migration.text.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                db.execute(statement)
+                statement = ""
+        db.execute("UPDATE asched_schema SET version = ?", (migration.version,))
