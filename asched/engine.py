@@ -23,6 +23,7 @@ from asched.clock import Clock
 from asched.errors import Abort, StoreUnavailable
 from asched.instants import HOUR, SECOND
 from asched.model import ErrorInfo, OnCrash, Outcome, Overlap, Reason, RunStatus
+from asched.options import FAILURES
 from asched.planner import plan, plan_skip
 from asched.registry import Registry
 from asched.runner import CurrentRun, Halt, Runner, describe_error, format_run_id
@@ -82,6 +83,9 @@ class RetryRule:
         if not isinstance(error, BaseException):
             return True
         return isinstance(error, self.on) and not isinstance(error, self.give_up_on)
+
+
+_ANY_FAILURE = RetryRule(FAILURES, ())
 
 
 class Engine:
@@ -144,6 +148,8 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._lease_ends = float("inf")
         self._tokens = itertools.count()
+        self._exit: BaseException | None = None
+        """What a job raised to end the program, until its run is recorded."""
         self._noted: set[CurrentRun] = set()
         self._notes_due = False
         self._blamed: dict[str, float] = {}
@@ -157,7 +163,7 @@ class Engine:
     def start(self) -> None:
         """Begin. The node is registered, and what the code declares is stored."""
         self._spawn(self._main)
-        self._spawn(self._record)
+        self._recorder = self._spawn(self._record)
         self._spawn(self._prune)
         if self.store.caps.shared:
             self._spawn(self._beat)
@@ -167,6 +173,9 @@ class Engine:
         """Start nothing more, let attempts end for at most ``timeout`` seconds, record the others as interrupted."""
         self._stopping = True
         self._wake()
+        if any(task.cancelling() for task in self._tasks):
+            # A program that ends by SystemExit: asyncio.run() cancels every task. Ends must still be recorded.
+            self._spawn(self._record)
         if wait and self.running:
             await self._until_idle(timeout)
         self._interrupt(list(self.running.values()), Halt.STOP)
@@ -185,8 +194,10 @@ class Engine:
         except StoreUnavailable as error:
             log.warning("left without a word to the store, which is away: %s", error)
 
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.append(self._loop.create_task(self._guard(work)))
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        task = self._loop.create_task(self._guard(work))
+        self._tasks.append(task)
+        return task
 
     async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         # Called in here: a coroutine made outside would never be awaited where the task is cancelled at birth.
@@ -500,8 +511,13 @@ class Engine:
                     break
                 except StoreUnavailable as error:
                     log.warning("%d ends of runs wait for the store, which is away: %s", len(ends), error)
+                    self._raise_exit()
                     await asyncio.sleep(delay * (0.5 + random.random() / 2))
                     delay = min(2 * delay, _RETRY_LIMIT)
+                except asyncio.CancelledError:
+                    runner.ended = ended + runner.ended
+                    raise
+            self._raise_exit()
             running = self.running
             for run in ended:
                 running.pop(run.token, None)
@@ -520,6 +536,13 @@ class Engine:
             if not running:
                 self._idle.set()
             await asyncio.sleep(0)
+
+    def _raise_exit(self) -> None:
+        """Let a ``KeyboardInterrupt`` or ``SystemExit`` of a job go on its way, now that its run is recorded."""
+        if self._exit is not None:
+            error, self._exit = self._exit, None
+            # Raised from a callback it leaves the loop as if the program itself had raised it.
+            self._loop.call_soon(_reraise, error)
 
     def _let_go(self, job_id: str) -> None:
         """Consider the held timers of a job again."""
@@ -557,9 +580,10 @@ class Engine:
         else:
             error = describe_error(run.value)
             final = RunStatus.FAILED
-        aborted = isinstance(run.value, Abort)
-        rule = self._rules.get(spec.id)
-        admitted = rule is None or outcome is Outcome.TIMEOUT or rule.admits(run.value)
+            if isinstance(run.value, KeyboardInterrupt | SystemExit):
+                self._exit = run.value
+        aborted = isinstance(fault, Abort)
+        admitted = outcome is Outcome.TIMEOUT or self._rules.get(spec.id, _ANY_FAILURE).admits(run.value)
         if not aborted and admitted and run.attempt <= policy.max_retries:
             wait = retry.delay(policy.backoff, run.attempt, random.random())
             log.warning(
@@ -723,6 +747,10 @@ class Engine:
 _new = tuple.__new__
 # An enum's member is looked up through its class and a descriptor; a global is not.
 _OK, _SUCCEEDED, _STARTED = Outcome.OK, RunStatus.SUCCEEDED, Grant.STARTED
+def _reraise(error: BaseException) -> None:
+    raise error
+
+
 _EVENT_OF = {
     RunStatus.SUCCEEDED: "run.succeeded",
     RunStatus.FAILED: "run.failed",

@@ -299,7 +299,9 @@ class Runner:
             self.in_threads += 1
             run.task = self._loop.create_task(self._attempt_in_process(run), context=context)
         elif run._function.is_async:
-            run.task = _new_task(self._attempt(run), self._loop, run.spec.id, context)
+            task = _new_task(self._attempt(run), self._loop, run.spec.id, context)
+            if not run.over:  # an eager task may have come to its end already
+                run.task = task
         else:
             self._start_in_thread(run, context)
         if policy.timeout is not None:
@@ -364,10 +366,6 @@ class Runner:
         run.outcome = Outcome.ERROR
         if isinstance(error, asyncio.CancelledError) and run.halt is not None:
             run.outcome = _HALTED[run.halt]
-        elif isinstance(error, KeyboardInterrupt | SystemExit):
-            # Raised from a callback it leaves the loop as if the program itself had raised it, and the run's
-            # record is written when the program stops the scheduler.
-            self._loop.call_soon(_reraise, error)
 
     def _over(self, run: CurrentRun, now: int) -> None:
         """Hand the attempt to the engine, once."""
@@ -375,6 +373,9 @@ class Runner:
             return
         run.over = True
         run.ended = now
+        # The task holds the context and the context the run: left alone, each run would be a cycle, and the
+        # garbage collector's work cost more than the run's own.
+        run.task = None
         if run.halt is not None and run.halt is Halt.TIMEOUT:
             # A function that swallowed its cancellation is late all the same.
             run.outcome = Outcome.TIMEOUT
@@ -618,7 +619,3 @@ def _arguments(run: CurrentRun) -> tuple[list[Any], dict[str, Any]]:
 
 async def _awaited(awaitable: Any) -> Any:
     return await awaitable
-
-
-def _reraise(error: BaseException) -> None:
-    raise error

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Final, TypeAlias
 
 from asched.clock import Clock
 from asched.errors import InvalidArgument
@@ -104,7 +105,7 @@ class _Past:
 
     def __init__(self) -> None:
         self.active: dict[int, _Run] = {}
-        self.recent: list[_Run] = []
+        self.recent: list[_Kept] = []
         """The last ended ones, oldest first."""
         self.runs = 0
         self.failures = 0
@@ -202,6 +203,14 @@ class _More:
         self.result: bytes | None = None
 
 
+_Plain: TypeAlias = tuple[int, int, str, str, int, int, int, int | None, int | None, int, str | None, bytes | None]
+"""A run that succeeded at once, as it is remembered: turn, id, job's id, function, job's serial number, planned, due,
+started, ended, fence, node, payload. An exact tuple of ints and strings is no concern of the garbage collector, and
+there are 20 of them for each job: as objects they doubled the cost of a run."""
+
+_Kept: TypeAlias = "_Run | _Plain"
+
+
 class _Node:
     """A node, and what it executes."""
 
@@ -245,7 +254,10 @@ class MemoryStore:
         self._timers: dict[str, Timers[Timer]] = {}
         self._waiting: dict[int, Timer] = {}
         self._runs: dict[int, _Run] = {}
-        self._history: deque[_Run] = deque()
+        self._plain: dict[int, _Plain] = {}
+        self._history: deque[_Kept] = deque()
+        self._unlisted = 0
+        """The turn of the plain run that was last taken out of the history."""
         self._turn = 0
         self._dead: dict[int, _Run] = {}
         self._ran: dict[str, _Job] = {}
@@ -430,6 +442,16 @@ class MemoryStore:
         self._in_order = None
         if old_id in self._ran:
             self._ran[job_id] = self._ran.pop(old_id)
+        renamed: dict[int, _Plain] = {
+            plain[0]: (*plain[:2], job_id, *plain[3:])
+            for plain in self._plain.values()
+            if plain[_JOB_ID] == old_id and plain[_JOB_SERIAL] == job.serial
+        }
+        if renamed:
+            self._plain.update((plain[1], plain) for plain in renamed.values())
+            self._history = deque(renamed.get(_turn(kept), kept) for kept in self._history)
+            if job.past is not None:
+                job.past.recent = [renamed.get(_turn(kept), kept) for kept in job.past.recent]
 
     def _add(self, item: PutItem, now: int) -> Put:
         self._serial += 1
@@ -778,11 +800,14 @@ class MemoryStore:
         return Claimed(Grant.STALE, token)
 
     def _claim_waiting(self, node: _Node, timer: Timer, token: int, latest: int, now: int) -> Claimed:
+        held = node.live.get(token)
+        if held is not None and held.id == timer.id:
+            return Claimed(Grant.STARTED, token, held.id, held.fence)
         current = self._waiting.get(timer.id)
-        run = self._runs.get(timer.id)
-        if run is not None and run.token == token and token in node.live:
-            return Claimed(Grant.STARTED, token, run.id, run.fence)
-        if run is None or current is None or current.rev != timer.rev or not self._startable(run.job, current):
+        if current is None or current.rev != timer.rev:
+            return Claimed(Grant.STALE, token)
+        run = self._runs[timer.id]
+        if not self._startable(run.job, current):
             return Claimed(Grant.STALE, token)
         if current.due > latest:
             return Claimed(Grant.EARLY, token)
@@ -891,7 +916,7 @@ class MemoryStore:
         if letter is not None:
             run.payload = letter.payload
         timer = self._wait_for(run, now, 1)
-        return Enqueued(PutStatus.ADDED, None if queued else timer, cancels, self._run_record(run))
+        return Enqueued(PutStatus.ADDED, None if queued else timer, cancels, _run_record(run))
 
     async def cancel_runs(self, run_ids: Sequence[int]) -> list[Cancelled]:
         now = self._clock.now()
@@ -899,7 +924,12 @@ class MemoryStore:
         for run_id in run_ids:
             run = self._runs.get(run_id)
             if run is None:
-                answers.append(Cancelled(run_id, None))
+                plain = self._plain.get(run_id)
+                answers.append(
+                    Cancelled(run_id, None)
+                    if plain is None
+                    else Cancelled(run_id, RunStatus.SUCCEEDED, job_id=plain[_JOB_ID])
+                )
             elif run.token:
                 self._more(run).cancel = Reason.OPERATOR
                 self._hint(run.epoch, 0)
@@ -1052,44 +1082,76 @@ class MemoryStore:
 
     def _list(self, run: _Run, job: _Job, past: _Past) -> None:
         """Put an ended run into the total history and among the last of its job, and forget what is too much."""
-        self._turn = run.turn = self._turn + 1
-        run.listed = True
+        self._turn = turn = self._turn + 1
+        kept: _Kept
+        if run.more is None:
+            run_id, spec = run.id, job.spec
+            del self._runs[run_id]
+            self._plain[run_id] = kept = (
+                turn, run_id, spec.id, spec.func, job.serial, run.planned, run.due, run.started, run.ended, run.fence,
+                run.node, run.payload,
+            )  # fmt: skip
+        else:
+            run.turn = turn
+            run.listed = True
+            kept = run
         recent = past.recent
-        recent.append(run)
+        recent.append(kept)
         if len(recent) > self._limits.kept_per_job:
             last = recent.pop(0)
-            if not last.listed:
+            if not self._is_listed(last):
                 self._forget(last)
-        self._history.append(run)
+        self._history.append(kept)
         if len(self._history) > self._limits.history:
             self._unlist()
         if self._feed is not None:
             self._changed(ChangeKind.RUN, run.id)
 
+    def _is_listed(self, kept: _Kept) -> bool:
+        """Tell whether the run stands in the total history, and not only among the last of its job."""
+        return kept[0] > self._unlisted if isinstance(kept, tuple) else kept.listed
+
     def _unlist(self) -> None:
         """Take the oldest run out of the total history."""
-        run = self._history.popleft()
-        run.listed = False
-        self._forget(run)
+        kept = self._history.popleft()
+        if isinstance(kept, tuple):
+            self._unlisted = kept[0]
+        else:
+            kept.listed = False
+        self._forget(kept)
 
-    def _forget(self, run: _Run) -> None:
+    def _forget(self, kept: _Kept) -> None:
         """Drop the record unless something keeps it: the total history, the last of a job with a future, a letter."""
-        if run.listed or (run.more is not None and run.more.dead):
+        if self._is_listed(kept):
             return
-        job, past = run.job, run.job.past
+        if isinstance(kept, tuple):
+            job = self._jobs.get(kept[_JOB_ID])
+            if job is not None and job.serial != kept[_JOB_SERIAL]:
+                job = None
+        else:
+            if kept.more is not None and kept.more.dead:
+                return
+            job = kept.job if kept.job.rev >= 0 else None
+        if job is None:
+            self._drop(kept)
+            return
+        past = job.past
         assert past is not None
-        if job.rev < 0:
-            self._runs.pop(run.id, None)
-            return
         lasting = job.timer is not None or job.spec.origin is Origin.DECLARED or past.active
-        if lasting and past.recent and run.turn >= past.recent[0].turn:
+        if lasting and past.recent and _turn(kept) >= _turn(past.recent[0]):
             return
-        self._runs.pop(run.id, None)
+        self._drop(kept)
         if not lasting and not self._has_records(job, past):
             self._remove(job)
 
+    def _drop(self, kept: _Kept) -> None:
+        if isinstance(kept, tuple):
+            self._plain.pop(kept[1], None)
+        else:
+            self._runs.pop(kept.id, None)
+
     def _has_records(self, job: _Job, past: _Past) -> bool:
-        if any(run.listed for run in past.recent):
+        if any(self._is_listed(kept) for kept in past.recent):
             return True
         return any(run.job is job for run in self._dead.values())
 
@@ -1111,21 +1173,21 @@ class MemoryStore:
         more.error = error
 
     async def get_runs(self, run_ids: Sequence[int]) -> list[RunRecord | None]:
-        runs = self._runs
-        return [self._run_record(runs[run_id]) if run_id in runs else None for run_id in run_ids]
+        found = (self._runs.get(run_id) or self._plain.get(run_id) for run_id in run_ids)
+        return [None if kept is None else _run_record(kept) for kept in found]
 
     async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
         after = _read_place(cursor) if cursor else None
-        page: list[_Run] = []
+        page: list[_Kept] = []
         for run in self._newest_first(which):
             if (after is not None and _place(run) >= after) or not _chosen(run, which):
                 continue
             if len(page) == limit:
-                return [self._run_record(run) for run in page], _write_place(page[-1])
+                return [_run_record(run) for run in page], _write_place(page[-1])
             page.append(run)
-        return [self._run_record(run) for run in page], None
+        return [_run_record(run) for run in page], None
 
-    def _newest_first(self, which: RunFilter) -> Iterator[_Run]:
+    def _newest_first(self, which: RunFilter) -> Iterator[_Kept]:
         if which.dead:
             yield from reversed(self._dead.values())
             return
@@ -1135,14 +1197,16 @@ class MemoryStore:
         yield from sorted(active, key=_place, reverse=True)
         # The total history stands in order. What was taken out of it and is kept apart ended before all of it.
         yield from reversed(self._history)
+        apart: dict[int, _Kept] = {}
         if which.job_id is None:
-            apart = [run for run in runs.values() if run.turn and not run.listed]
+            apart.update((run.id, run) for run in runs.values() if run.turn and not run.listed)
+            apart.update((plain[1], plain) for plain in self._plain.values() if plain[0] <= self._unlisted)
         else:
             job = self._jobs.get(which.job_id)
-            kept = job.past.recent if job is not None and job.past is not None else []
+            recent = job.past.recent if job is not None and job.past is not None else []
             letters = [run for run in self._dead.values() if run.job.spec.id == which.job_id]
-            apart = list({run.id: run for run in (*kept, *letters) if not run.listed}.values())
-        yield from sorted(apart, key=_place, reverse=True)
+            apart.update((_run_id(kept), kept) for kept in (*recent, *letters) if not self._is_listed(kept))
+        yield from sorted(apart.values(), key=_place, reverse=True)
 
     async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:
         wanted = list(self._dead) if run_ids is None else run_ids
@@ -1172,50 +1236,20 @@ class MemoryStore:
     async def prune(self, limit: int) -> int:
         # The number is bounded where records are made; what is left to do is their age.
         oldest = self._clock.now() - int(self._limits.retention * SECOND)
-        before = len(self._runs)
-        grown: list[_Run] = []
-        while self._history and before - len(self._runs) < limit:
-            run = self._history[0]
-            if run.ended is not None and run.ended < oldest:
+        before = len(self._runs) + len(self._plain)
+        grown: list[_Kept] = []
+        while self._history and before - len(self._runs) - len(self._plain) < limit:
+            kept = self._history[0]
+            ended = kept[_ENDED] if isinstance(kept, tuple) else kept.ended
+            if ended is not None and ended < oldest:
                 self._unlist()
-            elif run.more is not None and run.more.instants > 1:
+            elif not isinstance(kept, tuple) and kept.more is not None and kept.more.instants > 1:
                 # A gap that grew is younger than its place; it must not shield what stands behind it.
                 grown.append(self._history.popleft())
             else:
                 break
         self._history.extendleft(reversed(grown))
-        return before - len(self._runs)
-
-    def _run_record(self, run: _Run) -> RunRecord:
-        more = run.more or _NOTHING
-        attempts = tuple(more.attempts)
-        if run.status is RunStatus.RUNNING or (run.status is RunStatus.SUCCEEDED and not attempts):
-            outcome = Outcome.OK if run.status is RunStatus.SUCCEEDED else None
-            attempts += (AttemptRecord(run.attempt, run.node or "", _began(run), run.ended, outcome, None),)
-        return RunRecord(
-            id=run.id,
-            job_id=run.job.spec.id,
-            func=run.job.spec.func,
-            status=run.status,
-            reason=more.reason,
-            due=run.due,
-            planned=run.planned,
-            started=run.started,
-            ended=run.ended,
-            attempt=run.attempt,
-            attempts=attempts,
-            error=more.error,
-            result=more.result,
-            progress=more.progress,
-            log=more.log,
-            manual=more.manual,
-            replay_of=more.replay_of,
-            fence=run.fence,
-            node=run.node,
-            instants=more.instants,
-            last_due=run.due if more.last_due is None else more.last_due,
-            payload=run.payload,
-        )
+        return before - len(self._runs) - len(self._plain)
 
     # Hints
 
@@ -1256,9 +1290,11 @@ class MemoryStore:
             self._feed_end += 1
 
 
-# A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
-_new = tuple.__new__
 _STARTED = Grant.STARTED
+_JOB_ID: Final = 2
+_FUNC: Final = 3
+_JOB_SERIAL: Final = 4
+_ENDED: Final = 8
 _NO_COUNTS = Counts()
 _NOTHING = _More()
 _WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
@@ -1279,12 +1315,22 @@ def _began(run: _Run) -> int:
     return run.due if run.started is None else run.started
 
 
-def _place(run: _Run) -> tuple[bool, int, int]:
+def _turn(kept: _Kept) -> int:
+    return kept[0] if isinstance(kept, tuple) else kept.turn
+
+
+def _run_id(kept: _Kept) -> int:
+    return kept[1] if isinstance(kept, tuple) else kept.id
+
+
+def _place(kept: _Kept) -> tuple[bool, int, int]:
     """Return what orders runs, oldest first: ended ones as they ended, then active ones as they are due."""
-    return (False, run.turn, 0) if run.turn else (True, run.due, run.id)
+    if isinstance(kept, tuple):
+        return False, kept[0], 0
+    return (False, kept.turn, 0) if kept.turn else (True, kept.due, kept.id)
 
 
-def _write_place(run: _Run) -> str:
+def _write_place(run: _Kept) -> str:
     active, place, run_id = _place(run)
     return f"{active:d}.{place}.{run_id}"
 
@@ -1303,13 +1349,16 @@ def _matches(spec: JobSpec, query: str) -> bool:
     return any(query in word.casefold() for word in words)
 
 
-def _chosen(run: _Run, which: RunFilter) -> bool:
-    spec = run.job.spec
-    if which.job_id is not None and spec.id != which.job_id:
+def _chosen(kept: _Kept, which: RunFilter) -> bool:
+    if isinstance(kept, tuple):
+        job_id, func, status = kept[_JOB_ID], kept[_FUNC], RunStatus.SUCCEEDED
+    else:
+        job_id, func, status = kept.job.spec.id, kept.job.spec.func, kept.status
+    if which.job_id is not None and job_id != which.job_id:
         return False
-    if which.func is not None and which.func not in (spec.func, spec.func.rpartition(":")[2]):
+    if which.func is not None and which.func not in (func, func.rpartition(":")[2]):
         return False
-    return which.status is None or run.status is which.status
+    return which.status is None or status is which.status
 
 
 def _annotate(more: _More, note: Note) -> None:
@@ -1317,3 +1366,67 @@ def _annotate(more: _More, note: Note) -> None:
         more.progress = (note.done, note.total)
     if note.log:
         more.log = note.log
+
+
+def _run_record(kept: _Kept) -> RunRecord:
+    if isinstance(kept, tuple):
+        return _plain_record(kept)
+    run = kept
+    more = run.more or _NOTHING
+    attempts = tuple(more.attempts)
+    if run.status is RunStatus.RUNNING or (run.status is RunStatus.SUCCEEDED and not attempts):
+        outcome = Outcome.OK if run.status is RunStatus.SUCCEEDED else None
+        attempts += (AttemptRecord(run.attempt, run.node or "", _began(run), run.ended, outcome, None),)
+    return RunRecord(
+        id=run.id,
+        job_id=run.job.spec.id,
+        func=run.job.spec.func,
+        status=run.status,
+        reason=more.reason,
+        due=run.due,
+        planned=run.planned,
+        started=run.started,
+        ended=run.ended,
+        attempt=run.attempt,
+        attempts=attempts,
+        error=more.error,
+        result=more.result,
+        progress=more.progress,
+        log=more.log,
+        manual=more.manual,
+        replay_of=more.replay_of,
+        fence=run.fence,
+        node=run.node,
+        instants=more.instants,
+        last_due=run.due if more.last_due is None else more.last_due,
+        payload=run.payload,
+    )
+
+
+def _plain_record(plain: _Plain) -> RunRecord:
+    _, run_id, job_id, func, _, planned, due, started, ended, fence, node, payload = plain
+    attempt = AttemptRecord(1, node or "", due if started is None else started, ended, Outcome.OK, None)
+    return RunRecord(
+        id=run_id,
+        job_id=job_id,
+        func=func,
+        status=RunStatus.SUCCEEDED,
+        reason=None,
+        due=due,
+        planned=planned,
+        started=started,
+        ended=ended,
+        attempt=1,
+        attempts=(attempt,),
+        error=None,
+        result=None,
+        progress=None,
+        log=(),
+        manual=False,
+        replay_of=None,
+        fence=fence,
+        node=node,
+        instants=1,
+        last_due=due,
+        payload=payload,
+    )
