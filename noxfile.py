@@ -47,9 +47,7 @@ def tests(session: nox.Session) -> None:
     session.install(".[all]", *group("test"))
     # From tests/: there neither pytest nor a subprocess finds the checkout's packages before the wheel's.
     session.chdir("tests")
-    session.run(
-        "pytest", "-n", WORKERS, "--dist", "loadgroup", *session.posargs, env={"ASCHED_TEST_INSTALLED": "1"}
-    )
+    session.run("pytest", "-n", WORKERS, "--dist", "loadgroup", *session.posargs, env={"ASCHED_TEST_INSTALLED": "1"})
 
 
 @nox.session
@@ -72,10 +70,6 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run all benchmarks, or those named after --."""
+    """Run all benchmarks, or those named after --; --quick for a first look."""
     session.install(".[all]", *group("bench"))
-    files = session.posargs or [str(path) for path in sorted(Path("benchmarks").glob("[!_]*.py"))]
-    if not files:
-        session.error("benchmarks/ holds no benchmark")
-    for file in files:
-        session.run("python", file)
+    session.run("python", "benchmarks/_run.py", *session.posargs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from _bench import APSCHEDULER, FASTSCHEDULER, LIMIT, OURS, PEER, Benchmark, Burst, Figures
@@ -68,8 +69,8 @@ async def asched(
     async def never() -> None:
         raise AssertionError
 
-    async def read(events: object) -> None:
-        async for _ in events:  # type: ignore[attr-defined]
+    async def read(events: AsyncIterator[object]) -> None:
+        async for _ in events:
             pass
 
     async with Scheduler() as scheduler:

@@ -120,6 +120,7 @@ async def asched(n: int, idle_for: float = 0.0, operations: bool = True) -> Figu
         middle = page.next_cursor
         ids = chosen([job.id for job in page])
         del page
+
         async def list_page(_: str) -> object:
             return await scheduler.get_jobs(limit=50, cursor=middle)
 
