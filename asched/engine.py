@@ -23,7 +23,6 @@ from asched.clock import Clock
 from asched.errors import Abort, StoreUnavailable
 from asched.instants import HOUR, SECOND
 from asched.model import ErrorInfo, OnCrash, Outcome, Overlap, Reason, RunStatus
-from asched.options import FAILURES
 from asched.planner import plan, plan_skip
 from asched.registry import Registry
 from asched.runner import CurrentRun, Halt, Runner, describe_error, format_run_id
@@ -85,7 +84,7 @@ class RetryRule:
         return isinstance(error, self.on) and not isinstance(error, self.give_up_on)
 
 
-_ANY_FAILURE = RetryRule(FAILURES, ())
+_ANY_FAILURE = RetryRule(retry.FAILURES, ())
 
 
 class Engine:
@@ -573,17 +572,18 @@ class Engine:
         return self._end_failed(run, outcome, started, note)
 
     def _end_failed(self, run: CurrentRun, outcome: Outcome, started: int, note: Note | None) -> Finish:
-        spec, policy = run.spec, run.spec.policy
+        spec, policy, fault = run.spec, run.spec.policy, run.value
+        run.value = None  # an exception's traceback holds the frames, and they the run: a cycle
         if outcome is Outcome.TIMEOUT:
             error = ErrorInfo("TimeoutError", f"the attempt took longer than {policy.timeout:g} s", "")
             final = RunStatus.TIMED_OUT
         else:
-            error = describe_error(run.value)
+            error = describe_error(fault)
             final = RunStatus.FAILED
-            if isinstance(run.value, KeyboardInterrupt | SystemExit):
-                self._exit = run.value
+            if isinstance(fault, KeyboardInterrupt | SystemExit):
+                self._exit = fault
         aborted = isinstance(fault, Abort)
-        admitted = outcome is Outcome.TIMEOUT or self._rules.get(spec.id, _ANY_FAILURE).admits(run.value)
+        admitted = outcome is Outcome.TIMEOUT or self._rules.get(spec.id, _ANY_FAILURE).admits(fault)
         if not aborted and admitted and run.attempt <= policy.max_retries:
             wait = retry.delay(policy.backoff, run.attempt, random.random())
             log.warning(
@@ -747,10 +747,6 @@ class Engine:
 _new = tuple.__new__
 # An enum's member is looked up through its class and a descriptor; a global is not.
 _OK, _SUCCEEDED, _STARTED = Outcome.OK, RunStatus.SUCCEEDED, Grant.STARTED
-def _reraise(error: BaseException) -> None:
-    raise error
-
-
 _EVENT_OF = {
     RunStatus.SUCCEEDED: "run.succeeded",
     RunStatus.FAILED: "run.failed",
@@ -759,3 +755,7 @@ _EVENT_OF = {
     RunStatus.LOST: "run.lost",
     RunStatus.RETRYING: "run.retrying",
 }
+
+
+def _reraise(error: BaseException) -> None:
+    raise error

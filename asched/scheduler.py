@@ -179,8 +179,10 @@ class Scheduler:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._started: int | None = None
-        self._stopped = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
         self._shutdown_requested = False
+        self._stopped: asyncio.Event
+        """Set when it has stopped, or a signal asks for that. Belongs to the event loop of this start."""
         self._untold: list[tuple[str, int, str | None, int | None, dict[str, Any]]] = []
         self._teller: asyncio.Task[None] | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -220,7 +222,7 @@ class Scheduler:
             self._engine = None
             raise
         self._life = "running"
-        self._stopped.clear()
+        self._stopped = asyncio.Event()
         RunLogs.install()
         self._tell("scheduler.started", None, None, {})
 
@@ -259,15 +261,22 @@ class Scheduler:
                 with ``wait=False``, is recorded as interrupted and runs again at the next start if its
                 ``on_crash`` is ``rerun``; that costs it no attempt. Waiting retries stay stored.
         """
-        if self._life == "stopping":
-            await self._stopped.wait()
-            return
-        if self._life != "running":
-            return
         check_seconds(timeout, "timeout")
+        if self._life not in ("running", "stopping"):
+            return
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end(wait, timeout))
+        # A task of its own: it is carried through when the caller is cancelled, and the caller may be a job
+        # that is interrupted by it.
+        await asyncio.shield(self._ending)
+
+    async def _end(self, wait: bool, timeout: float) -> None:
         engine = self._require()
         self._tell("scheduler.stopping", None, None, {})
-        await self._settle()
+        try:
+            await self._settle()
+        except StoreUnavailable as error:
+            log.warning("what was declared last is not stored, the store is away: %s", error)
         self._life = "stopping"
         try:
             await engine.stop(wait, timeout)
@@ -288,6 +297,7 @@ class Scheduler:
                 self._engine = None
                 self._started = None
                 self._life = "stopped"
+                self._ending = None
                 self._stopped.set()
 
     async def __aenter__(self) -> Scheduler:
@@ -611,9 +621,6 @@ class Scheduler:
         if not isinstance(paused, bool):
             raise InvalidArgument(f"paused must be True or False, not {paused!r}", field="paused")
         planned = self._first(spec, now)
-        if function.name not in engine.node.functions:
-            # Before the job is stored: while no node is known to have the function, the job is unresolved.
-            await self._settle()
         if function.name not in engine.node.functions:
             # Before the job is stored: while no node is known to have the function, the job is unresolved.
             await self._settle()
