@@ -123,6 +123,9 @@ class App:
         assert lister is not None
         hub = self.site.hub
         hub.need(LISTS_NEED)
+        if not hub.follows:
+            # A turn of the loop, in which the hub subscribes: what is read before that cannot be kept.
+            await asyncio.sleep(0)
         scope = request.scope
         key: Key = (scope.get("raw_path") or scope["path"], scope["query_string"], scope.get("root_path"))
         entry = await self.site.lists.get(key, lambda: lister(self.site, request), self.site.now, keep=hub.follows)
