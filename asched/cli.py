@@ -205,10 +205,7 @@ def _demo(options: argparse.Namespace) -> int:
     async def last_words() -> None:
         print(await demo.summary(scheduler), flush=True)
 
-    code = _run_foreground(scheduler, _DEMO_DRAIN, site, beside, options.seconds, last_words)
-    if scheduler.store.caps.durable:
-        print("what was interrupted runs again at the next start")
-    return code
+    return _run_foreground(scheduler, _DEMO_DRAIN, site, beside, options.seconds, last_words)
 
 
 def _run(options: argparse.Namespace) -> int:

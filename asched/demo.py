@@ -151,10 +151,11 @@ async def greeting(scheduler: Scheduler) -> str:
 async def summary(scheduler: Scheduler) -> str:
     """Return one line for the end of the demonstration."""
     stats = await scheduler.get_statistics()
-    return (
-        f"{_count(stats.total_runs, 'run')} in all, {stats.total_failures} failed, "
-        f"{_count(stats.active_runs, 'run')} still active"
-    )
+    words = f"{_count(stats.total_runs, 'run')} in all, {stats.total_failures} failed"
+    if stats.active_runs:
+        again = "runs again at the next start" if scheduler.store.caps.durable else "is given up"
+        words += f"; of {_count(stats.active_runs, 'active run')}, what does not end within a second {again}"
+    return words
 
 
 async def follow(scheduler: Scheduler, title: str, *, table: bool) -> None:
