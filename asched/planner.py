@@ -131,7 +131,8 @@ def _catch_up(timer: Timer, token: int, now: int, passed: int, since: int, chanc
             return let_pass(newest, Reason.CATCH_UP_WINDOW)
         return start(newest, Reason.COALESCED)
     if window is not None and first < window and missed(first):
-        eligible = next_instant(spec.trigger, window - 1)
+        # The window is about missed instants; what was watched and comes late is replayed, however old.
+        eligible = next_instant(spec.trigger, min(window, since) - 1)
         if eligible is None or eligible > newest:
             return let_pass(newest, Reason.CATCH_UP_WINDOW)
         return let_pass(_previous(spec, first, eligible), Reason.CATCH_UP_WINDOW)

@@ -1,10 +1,16 @@
-"""How long to wait before the next attempt."""
+"""Which failures are worth another attempt, and how long to wait before it."""
 
 from __future__ import annotations
 
+import asyncio
+
 from asched.model import Backoff
 
-__all__ = ["delay"]
+__all__ = ["FAILURES", "delay"]
+
+FAILURES: tuple[type[BaseException], ...] = (Exception, asyncio.CancelledError)
+"""What is worth another attempt unless a job says otherwise. A cancellation that the function raises itself is a
+failure like any other; ``KeyboardInterrupt`` and ``SystemExit`` end the program."""
 
 
 def delay(backoff: Backoff, failed: int, chance: float) -> float:
@@ -15,6 +21,8 @@ def delay(backoff: Backoff, failed: int, chance: float) -> float:
 
     Source: "Exponential Backoff and Jitter", AWS Architecture Blog, 2015 (full jitter).
     """
-    # Past 64 doublings any limit is reached, and a larger exponent would overflow a float.
-    bound = min(backoff.limit, backoff.first * backoff.factor ** min(failed - 1, 64))
+    try:
+        bound = min(backoff.limit, backoff.first * float(backoff.factor) ** (failed - 1))
+    except OverflowError:
+        bound = backoff.limit if backoff.first else 0.0
     return bound * chance if backoff.jitter else bound
