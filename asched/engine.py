@@ -130,6 +130,9 @@ class Engine:
         """Timers due up to here are in ``_timers``; ``None``: all there are."""
         self._cut = True
         """There are more timers beyond the horizon."""
+        self._arrived: list[Timer] = []
+        """Timers taken in while the store is asked for a window."""
+        self._looking = False
         self._for_thread: deque[Timer] = deque()
         """Due timers that wait for a worker thread."""
         self._held: dict[str, list[Timer]] = {}
@@ -277,12 +280,20 @@ class Engine:
         caps = self.store.caps
         ahead = _FOREVER if caps.poll == float("inf") else now + int(_AHEAD * caps.poll * SECOND)
         self._look_at = self._loop.time() + caps.poll
-        window = await self.store.window(self.epoch, ahead, caps.window)
+        self._arrived.clear()
+        self._looking = True
+        try:
+            window = await self.store.window(self.epoch, ahead, caps.window)
+        finally:
+            self._looking = False
         self._timers.fill(window.timers)
         self._for_thread.clear()
         self._held.clear()
         self._cut = window.horizon is not None and window.horizon < ahead
         self._horizon = window.horizon if self._cut else ahead if ahead < _FOREVER else None
+        # What arose while the store was asked may be newer than its answer.
+        arrived, self._arrived = self._arrived, []
+        self._keep(arrived)
 
     def _plan(self, now: int) -> list[Claim]:
         """Take what is due and there is room for, and decide about each."""
@@ -377,20 +388,27 @@ class Engine:
         elif not claim.start or claim.timer.attempt == 0:
             self._tell("run.skipped", claim.timer.spec.id, None, {"count": 1, "reason": str(Reason.OVERLAP)})
 
-    def take_in(self, timers: Iterable[Timer]) -> None:
+    def take_in(self, timers: Sequence[Timer]) -> None:
         """Add timers that arose here, if they lie within the window, and wake up for them."""
-        earliest: int | None = None
-        for timer in timers:
-            if timer.spec.func in self._registry and (self._horizon is None or timer.due <= self._horizon):
-                self._timers.add(timer)
-            if earliest is None or timer.due < earliest:
-                earliest = timer.due
+        if not timers:
+            return
+        self._keep(timers)
+        if self._looking:
+            self._arrived.extend(timers)
         if len(self._timers) > _WINDOW_SLACK * self.store.caps.window:
             self._trim()
-        if earliest is not None:
-            self.store.wake(self.epoch, earliest)
-            if earliest <= self._wakes_at:
-                self._wake()
+        earliest = min(timer.due for timer in timers)
+        self.store.wake(self.epoch, earliest)
+        if earliest <= self._wakes_at:
+            self._wake()
+
+    def _keep(self, timers: Iterable[Timer]) -> None:
+        held = self._timers.items
+        for timer in timers:
+            if timer.spec.func in self._registry and (self._horizon is None or timer.due <= self._horizon):
+                known = held.get(timer.id)
+                if known is None or known.rev <= timer.rev:
+                    self._timers.add(timer)
 
     def look_again(self) -> None:
         """Ask the store for the window before anything else is started."""

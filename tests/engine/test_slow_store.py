@@ -1,0 +1,59 @@
+"""A store that answers late: what happens meanwhile must not be forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from asched import Interval, MemoryStore, Once, Scheduler
+from asched.store import Window
+from asched.testing import VirtualClock
+
+pytestmark = pytest.mark.virtual_time
+
+
+class LateStore(MemoryStore):
+    """A memory store whose windows are a second old when they arrive."""
+
+    async def window(self, epoch: int, until: int, limit: int) -> Window:
+        answer = await super().window(epoch, until, limit)
+        await asyncio.sleep(1)
+        return answer
+
+
+async def test_job_added_while_the_store_is_asked_for_a_window_runs_on_time(clock: VirtualClock) -> None:
+    started = []
+
+    async def job() -> None:
+        started.append(clock.now())
+
+    scheduler = Scheduler(LateStore(), clock=clock)
+    scheduler.register_function(job)
+    async with scheduler:
+        await asyncio.sleep(0.5)  # the first window is on its way
+        due = clock.now_datetime() + timedelta(seconds=5)
+        await scheduler.add_job(job, Once(due))
+        await asyncio.sleep(10)
+
+    assert [due.timestamp()] == [instant / 1_000_000 for instant in started]
+
+
+async def test_job_moved_while_the_store_is_asked_for_a_window_runs_at_its_new_time_only(clock: VirtualClock) -> None:
+    started = []
+
+    async def job() -> None:
+        started.append(clock.now_datetime())
+
+    async with Scheduler(LateStore(), clock=clock) as scheduler:
+        await asyncio.sleep(2)
+        added = await scheduler.add_job(job, Interval(seconds=7))
+        await asyncio.sleep(2)
+        scheduler.register_function(print)  # makes the engine look at the store again
+        await asyncio.sleep(0.5)
+        moved = clock.now_datetime() + timedelta(seconds=3)
+        await scheduler.update_job(added.id, trigger=Once(moved))
+        await asyncio.sleep(30)
+
+    assert [moved] == started
