@@ -15,6 +15,7 @@ from asched.errors import InvalidArgument, InvalidTrigger
 from asched.instants import SECOND
 from asched.model import Policy
 from asched.options import check_count, check_instant, check_label, check_tags, make_policy
+from asched.retry import FAILURES
 from asched.triggers import Cron, Daily, Hourly, Interval, Once, Trigger, Weekly
 from asched.triggers.interval import duration
 from asched.triggers.zones import canonical
@@ -51,7 +52,7 @@ class Options:
     on_crash: str = "rerun"
     jitter: float = 0.0
     in_process: bool = False
-    on: tuple[ErrorClass, ...] = (Exception,)
+    on: tuple[ErrorClass, ...] = FAILURES
     give_up_on: tuple[ErrorClass, ...] = ()
 
     def policy(self) -> Policy:
@@ -183,7 +184,7 @@ class JobBuilder:
         n: int,
         *,
         backoff: object = None,
-        on: ErrorClass | tuple[ErrorClass, ...] = (Exception,),
+        on: ErrorClass | tuple[ErrorClass, ...] = FAILURES,
         give_up_on: ErrorClass | tuple[ErrorClass, ...] = (),
     ) -> JobBuilder:
         """Try at most ``n`` more times after a failure.

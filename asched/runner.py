@@ -411,7 +411,9 @@ class Runner:
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
-        for _ in self._threads:
+        # One for every thread there can be: a program that ends by an exception has cancelled the tasks that host
+        # them, and the threads would hold up its exit until they have been idle for long enough.
+        for _ in range(self.max_workers):
             self._calls.put(None)
         busy = sum(self.abandoned.values())
         while len(self._threads) > busy:

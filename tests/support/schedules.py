@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import datetime
 
 from support.clocks import T0
@@ -9,6 +11,7 @@ from support.clocks import T0
 from asched import Reason, Run, RunStatus, Scheduler
 from asched.clock import Clock
 from asched.instants import SECOND, from_datetime, to_datetime
+from asched.testing import VirtualClock
 
 Record = tuple[RunStatus, Reason | None, float, int]
 """Status, reason, seconds from the beginning of the test to the due time, number of instants."""
@@ -55,3 +58,32 @@ async def records(scheduler: Scheduler, job_id: str) -> list[Record]:
 
 async def last_run(scheduler: Scheduler, job_id: str) -> Run:
     return (await scheduler.get_history(job_id, limit=1))[0]
+
+
+class Gate:
+    """Holds plain functions in their threads, in real time, while virtual time goes on."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._open = threading.Event()
+        self._changed = threading.Condition()
+        self._inside = 0
+
+    def wait(self) -> None:
+        """Wait until it is opened. For the thread of a job."""
+        with self._changed:
+            self._inside += 1
+        with self._clock.letting_time_pass():
+            self._open.wait(30)
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    async def open(self) -> None:
+        """Let the threads go. Virtual time stands still from when they have left until they have returned."""
+        self._open.set()
+        await asyncio.to_thread(self._all_left)
+
+    def _all_left(self) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._inside == 0, timeout=30)

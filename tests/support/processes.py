@@ -1,0 +1,32 @@
+"""What a test wants to know of another process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+_POLL = 0.02
+
+
+async def appears(path: Path) -> str:
+    """Wait until another process has written to this file; return what."""
+    async with asyncio.timeout(20):
+        while True:
+            if await asyncio.to_thread(path.exists) and (text := await asyncio.to_thread(path.read_text)):
+                return text
+            await asyncio.sleep(_POLL)
+
+
+async def ends(pid: int) -> None:
+    """Wait until there is no such process, or only what is left of it before its parent has asked."""
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(_runs, pid):
+            await asyncio.sleep(_POLL)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
