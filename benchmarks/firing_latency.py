@@ -123,14 +123,14 @@ async def fastscheduler(n: int, seconds: float) -> Figures:
 
         return job
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         scheduler = FastScheduler(state_file=f"{folder}/state.json", quiet=True)
         scheduler.start()
         watch = Watch(instants(n, seconds))
         for number, due in enumerate(watch.due):
             scheduler.once(due - time.time()).do(enter(watch, number))
         figures = await watch.measure()
-        scheduler.stop()
+        scheduler.stop(wait=False)
     return figures
 
 

@@ -183,7 +183,7 @@ async def fastscheduler(n: int) -> Figures:
     async def never() -> None:
         raise AssertionError
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         scheduler = FastScheduler(state_file=f"{folder}/state.json", quiet=True)
         scheduler.start()
         growth = Growth()
@@ -202,16 +202,16 @@ async def fastscheduler(n: int) -> Figures:
 
         figures["pause_us"] = await each(ids, pause)
         figures["cancel_us"] = await each(ids, cancel)
-        scheduler.stop()
+        scheduler.stop(wait=False)
         return figures
 
 
 bench = Benchmark(__file__, __doc__, "add_cpu_s", rounds=3)
 N = 100_000
 bench.row("heap and dict", LIMIT, limit, case=JOBS, n=N)
-bench.row("APScheduler 3", PEER, apscheduler, case=JOBS, requires=APSCHEDULER, quick={"n": 20_000}, rounds=2, n=N)
+bench.row("APScheduler 3", PEER, apscheduler, case=JOBS, requires=APSCHEDULER, quick={"n": 10_000}, rounds=2, n=N)
 bench.unable("FastScheduler", "each job added rewrites the state of all: hours; see 1,000 below", case=JOBS)
-bench.row("asched", OURS, asched, case=JOBS, n=N)
+bench.row("asched", OURS, asched, case=JOBS, quick={"n": 30_000}, n=N)
 
 bench.row("heap and dict", LIMIT, limit, case=MANY, n=1_000_000, rounds=1, only_full=True)
 bench.unable("APScheduler 3", "left out: 100,000 take 4 s and more, and the time grows with the number", case=MANY)
@@ -226,7 +226,7 @@ for name, role, measure, requires in (
     ("asched", OURS, asched, None),
 ):
     bench.row(
-        name, role, measure, case=IDLE, requires=requires, quick={"n": 20_000, "idle_for": 2.0}, rounds=1, n=N,
+        name, role, measure, case=IDLE, requires=requires, quick={"n": 5_000, "idle_for": 2.0}, rounds=1, n=N,
         idle_for=30.0,
     )  # fmt: skip
 

@@ -128,7 +128,7 @@ async def apscheduler(n: int, seconds: int) -> Figures:
 
 
 bench = Benchmark(__file__, __doc__, "cpu_us_per_run", rounds=1)
-quick: dict[str, object] = {"seconds": 4}
+quick: dict[str, object] = {"seconds": 3}
 bench.row("heap, call_at, create_task", LIMIT, limit, quick=quick, n=N, seconds=20)
 bench.row("APScheduler 3", PEER, apscheduler, requires=APSCHEDULER, quick=quick, n=N, seconds=20)
 bench.unable("FastScheduler", "a run costs 0.6 ms and more there: 10,000 a second need six cores")
