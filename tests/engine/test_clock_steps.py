@@ -1,0 +1,170 @@
+"""A wall clock that is set, and a machine that sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+from support.schedules import Journal, at, records, since
+
+from asched import Daily, Event, Interval, Once, Reason, RunStatus, Scheduler
+from asched.testing import VirtualClock
+
+pytestmark = pytest.mark.virtual_time
+
+HOUR = 3_600.0
+
+
+def declare(scheduler: Scheduler, journal: Journal) -> None:
+    @scheduler.every(10).minutes.id("interval")
+    async def interval() -> None:
+        journal.note("interval")
+
+    @scheduler.daily.at("06:00").id("daily")
+    async def daily() -> None:
+        journal.note("daily")
+
+
+def times(journal: Journal, word: str) -> list[float]:
+    return [time for time, said in zip(journal.times, journal.words, strict=True) if said == word]
+
+
+async def test_step_back_of_less_than_three_hours_repeats_no_daily_and_stalls_no_interval(
+    scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    declare(scheduler, journal)
+    elapsed: list[float] = []
+
+    @scheduler.every(10).minutes
+    async def beside() -> None:
+        elapsed.append(clock.elapsed())
+
+    async with scheduler:
+        await clock.sleep_until(at(6.5 * HOUR))
+        clock.step(-2 * HOUR)
+        await asyncio.sleep(3 * HOUR)
+        planned = (await scheduler.get_job("daily")).next_run_at
+
+    assert [6 * HOUR] == times(journal, "daily")
+    assert 30 * HOUR == since(planned)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(elapsed)]
+    assert max(gaps) <= 640
+    assert 9.5 * 6 - 1 <= len(elapsed) <= 9.5 * 6 + 1
+
+
+async def test_step_back_of_more_than_three_hours_plans_everything_anew(
+    scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    declare(scheduler, journal)
+    async with scheduler:
+        await clock.sleep_until(at(6.5 * HOUR))
+        clock.step(-4 * HOUR)
+        await clock.sleep_until(at(7 * HOUR))
+
+    # The wall clock was wrong, and shows six o'clock a second time: now it is true.
+    assert [6 * HOUR, 6 * HOUR] == times(journal, "daily")
+
+
+async def test_one_shot_waits_for_its_wall_time_when_the_clock_is_set_back(
+    scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    async def work() -> None:
+        journal.note()
+
+    async with scheduler:
+        await scheduler.add_job(work, Once(at(HOUR)), id="job")
+        await clock.sleep_until(at(0.9 * HOUR))
+        clock.step(-0.5 * HOUR)
+        await asyncio.sleep(0.65 * HOUR)
+
+    assert [HOUR] == journal.times
+
+
+@pytest.mark.parametrize("way", ["step", "suspend"])
+async def test_jump_forward_gives_what_catch_up_allows_and_no_burst(
+    way: str, scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    async def work() -> None:
+        journal.note("latest")
+
+    async def skipping() -> None:
+        journal.note("skip")
+
+    async with scheduler:
+        await scheduler.add_job(work, Interval(minutes=10), id="latest")
+        await scheduler.add_job(skipping, Interval(minutes=10), id="skip", catch_up="skip")
+        await clock.sleep_until(at(905))
+        getattr(clock, way)(5 * HOUR)
+        await asyncio.sleep(20 * 60)
+        latest, skip = await records(scheduler, "latest"), await records(scheduler, "skip")
+
+    jumped = 905 + 5 * HOUR
+    late = [time for time in times(journal, "latest") if time > 905]
+    assert jumped <= late[0] <= jumped + 30
+    assert [19_200, 19_800] == late[1:]
+    assert [19_200, 19_800] == [time for time in times(journal, "skip") if time > 905]
+    assert (RunStatus.MISSED, Reason.COALESCED, 20 * 60, 29) in latest
+    assert (RunStatus.MISSED, Reason.NO_CATCH_UP, 20 * 60, 30) in skip
+
+
+async def test_jump_is_told_as_an_event_and_in_the_log(
+    scheduler: Scheduler, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[tuple[float, float]] = []
+
+    @scheduler.on("clock.jumped")
+    def hear(event: Event) -> None:
+        heard.append((event.data["seconds"], event.data["slept"]))
+
+    async with scheduler:
+        await asyncio.sleep(100)
+        clock.step(50)
+        await asyncio.sleep(100)
+        clock.step(-50)
+        await asyncio.sleep(100)
+        clock.suspend(50)
+        await asyncio.sleep(100)
+
+    assert [(50, 0), (-50, 0), (0, 50)] == [(round(seconds), round(slept)) for seconds, slept in heard]
+    assert 3 == sum("the clock jumped" in record.getMessage() for record in caplog.records)
+
+
+async def test_slewed_clock_is_no_jump(scheduler: Scheduler, clock: VirtualClock) -> None:
+    heard: list[Event] = []
+    scheduler.on("clock.jumped")(heard.append)
+    async with scheduler:
+        for _ in range(100):
+            clock.step(0.015)
+            await asyncio.sleep(30)
+
+    assert [] == heard
+
+
+async def test_run_goes_on_over_a_step_with_its_timeout_in_elapsed_time(
+    scheduler: Scheduler, clock: VirtualClock
+) -> None:
+    async def work() -> None:
+        await asyncio.sleep(20)
+
+    async with scheduler:
+        await scheduler.add_job(work, Once(at(10)), id="job", timeout=30, max_retries=0)
+        await clock.sleep_until(at(15))
+        clock.step(HOUR)
+        await asyncio.sleep(60)
+        [record] = await records(scheduler, "job")
+
+    assert RunStatus.SUCCEEDED is record[0]
+
+
+async def test_daily_job_runs_once_a_day_for_a_fortnight(
+    scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    async def work() -> None:
+        journal.note()
+
+    async with scheduler:
+        await scheduler.add_job(work, Daily("06:00"))
+        await clock.sleep_until(at(14 * 24 * HOUR))
+
+    assert [(day * 24 + 6) * HOUR for day in range(14)] == journal.times
