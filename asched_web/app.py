@@ -15,6 +15,7 @@ from asched_web.endpoint import Endpoint
 from asched_web.http import (
     ASGIApp,
     ClientGone,
+    Fault,
     Headers,
     Message,
     Problem,
@@ -128,7 +129,16 @@ class App:
             await asyncio.sleep(0)
         scope = request.scope
         key: Key = (scope.get("raw_path") or scope["path"], scope["query_string"], scope.get("root_path"))
-        entry = await self.site.lists.get(key, lambda: lister(self.site, request), self.site.now, keep=hub.follows)
+        try:
+            entry = await self.site.lists.get(key, lambda: lister(self.site, request), self.site.now, keep=hub.follows)
+        except AschedError:
+            raise
+        except ValueError:
+            # A cursor means something to its store only, which reads it as what it made.
+            if "cursor" not in request.query:
+                raise
+            fault = Fault("?cursor", "is not the next_cursor of a page of this list")
+            raise Problem(422, "the query is not valid: cursor leads nowhere", faults=[fault]) from None
         if matches(request.headers.get(b"if-none-match"), entry.etag):
             await responder.start(304, entry.headers_304)
             await responder.end()

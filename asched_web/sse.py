@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import orjson
 
 from asched.errors import MissingExtra, NotStarted
-from asched.events import Event
+from asched.events import Event, Subscription
 from asched.model import Job, Run
 from asched_web.http import Headers, Receive, Responder
 from asched_web.schema import Wire, job_json, run_json
@@ -122,6 +122,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._clients: set[Client] = set()
         self._pump: asyncio.Task[None] | None = None
+        self._events: Subscription | None = None
         self._idle_check: asyncio.TimerHandle | None = None
         self.follows = False
         """Changes are heard of, so what was read can be kept until one comes."""
@@ -220,19 +221,23 @@ class Hub:
 
             self._idle_check = self._loop.call_later(LINGER, self._rest)
 
+    @property
+    def _needed(self) -> bool:
+        return bool(self._clients) or self._loop.time() < self._wanted_until
+
     def _rest(self) -> None:
         """Stop following when nobody has asked for a while."""
-        if self._pump is None or self._pump.done():
-            return
-        if self._clients or self._loop.time() < self._wanted_until:
+        if self._needed:
             self._idle_check = self._loop.call_later(LINGER, self._rest)
-        else:
-            self._pump.cancel()
+        elif self._events is not None:
+            # Not by cancelling the task: the traceback of that would keep the subscription alive, and the scheduler
+            # makes events as long as there is one.
+            self._events.close()
 
     async def _follow(self) -> None:
-        while True:
+        while self._needed:
             try:
-                events = self._scheduler.subscribe()
+                self._events = self._scheduler.subscribe()
             except NotStarted:
                 await asyncio.sleep(MERGE)
                 continue
@@ -241,13 +246,15 @@ class Hub:
             self._on_change()
             self._everything_changed("restarted")
             try:
-                async for event in events:
+                async for event in self._events:
                     self._take(event)
             finally:
+                self._events = None
                 self.follows = False
                 self._on_change()
                 self._stats_due = True
-            await asyncio.sleep(MERGE)
+            if self._needed:
+                await asyncio.sleep(MERGE)
 
     def _take(self, event: Event) -> None:
         self._on_change()

@@ -23,6 +23,7 @@ ACTIONS = [
     ("view", "GET", "/api/nodes"),
     ("view", "GET", "/api/history"),
     ("view", "GET", "/api/groups"),
+    ("view", "GET", "/api/groups/g/jobs"),
     ("view", "GET", "/api/dead-letters"),
     ("view", "GET", "/api/jobs/j"),
     ("view", "GET", "/api/jobs/j/runs"),

@@ -1,0 +1,87 @@
+// Mounts the page: language first, then the shell, then the stream. Views load when they are first looked at.
+import { effect, html, render, useEffect, useState } from "./ui.js";
+import { loadStatus, status } from "./api.js";
+import { lang, loadLanguage, t } from "./i18n.js";
+import { connection, start } from "./live.js";
+import { route } from "./router.js";
+import { Shell } from "./components/shell.js";
+import { Failure, Loading } from "./components/bits.js";
+import { Jobs } from "./views/jobs.js";
+
+const LAZY = {
+  overview: () => import("./views/overview.js").then((module) => module.Overview),
+  job: () => import("./views/job.js").then((module) => module.JobPage),
+  form: () => import("./views/form.js").then((module) => module.JobForm),
+  runs: () => import("./views/runs.js").then((module) => module.Runs),
+  run: () => import("./views/run.js").then((module) => module.RunPage),
+  "dead-letters": () => import("./views/dead_letters.js").then((module) => module.DeadLetters),
+  agenda: () => import("./views/agenda.js").then((module) => module.Agenda),
+  nodes: () => import("./views/nodes.js").then((module) => module.Nodes),
+};
+const here = new Map([["jobs", Jobs]]);
+
+/** Which screen an address means, and what it is about. */
+function screenOf({ view, parts }) {
+  if (view === "jobs" && parts[1] !== undefined) return parts[2] === "edit" ? ["form", parts[1]] : ["job", parts[1]];
+  if (view === "runs" && parts[1] !== undefined) return ["run", parts[1]];
+  if (view === "new") return ["form", null];
+  return view in LAZY || here.has(view) ? [view, null] : ["unknown", null];
+}
+
+function View() {
+  const [name, id] = screenOf(route.value);
+  const [, drawn] = useState(0);
+  const [error, setError] = useState(null);
+  const Screen = here.get(name);
+  useEffect(() => {
+    if (Screen || !LAZY[name]) return;
+    setError(null);
+    LAZY[name]().then(
+      (found) => {
+        here.set(name, found);
+        drawn((n) => n + 1);
+      },
+      (failed) => setError(failed),
+    );
+  }, [name]);
+  useEffect(() => {
+    if (Screen) arrive();
+  }, [name, id, Boolean(Screen)]);
+  if (name === "unknown") return html`<div class="view"><h1 tabindex="-1">${t("error.noPage")}</h1><p><a href="#/">${t("nav.overview")}</a></p></div>`;
+  if (error) return html`<div class="view"><${Failure} error=${error} retry=${() => location.reload()} /></div>`;
+  if (!Screen) return html`<div class="view"><${Loading} /></div>`;
+  return html`<${Screen} key=${`${name} ${id ?? ""}`} id=${id} />`;
+}
+
+let first = true;
+
+/** A new view begins at its heading, for the eye and for the keyboard. */
+function arrive() {
+  document.getElementById("main").scrollTop = 0;
+  if (first) {
+    first = false;
+    return;
+  }
+  document.querySelector("main h1")?.focus({ preventScroll: true });
+}
+
+effect(() => {
+  lang.value;
+  const { view } = route.value;
+  const title = status.value?.title || "asched";
+  document.title = `${t(view === "new" ? "act.newJob" : `nav.${view}`)} · ${title}`;
+});
+
+effect(() => {
+  // After each connection: another server may stand there, with other rights.
+  if (connection.value === "live") loadStatus().catch(() => {});
+});
+
+async function main() {
+  await loadLanguage(lang.peek());
+  render(html`<${Shell}><${View} /><//>`, document.getElementById("app"));
+  loadStatus().catch(() => {});
+  start();
+}
+
+main();
