@@ -56,6 +56,7 @@ def _run(url: str, ids: dict[str, str]) -> list[dict[str, Any]]:
                 for one in checks:
                     if one.failure_info is not None:
                         case = event.recorder.cases[case_id].value
+                        shown = f"{case.method} {case.path} {case.path_parameters} {case.query} {case.body!r}"
                         failures.append(
                             {
                                 "check": one.name,
