@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from asched import offload
 from asched.clock import Clock
-from asched.errors import AschedError, InvalidArgument, MissingExtra, SchemaTooNew, StoreLocked, StoreUnavailable
+from asched.errors import InvalidArgument, MissingExtra, SchemaTooNew, StoreLocked, StoreUnavailable
 from asched.store import (
     Beat,
     Cancelled,
@@ -420,6 +420,9 @@ class SQLiteStore:
     async def next_id(self) -> int:
         return await self._write(lambda ledger: ledger.next_id())
 
+    async def generation(self, declarations: str) -> int:
+        return await self._write(lambda ledger: ledger.generation(declarations))
+
     # Timers and claims
 
     async def window(self, epoch: int, until: int, limit: int) -> Window:
@@ -492,6 +495,7 @@ class SQLiteStore:
         # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
         if self._feed is None:
             self._feed = deque(maxlen=_FEED)
+            self._writer.book.followed = True
         if cursor is None:
             return Changes(self._feed_end, (), True)
         missed = self._feed_end - cursor
@@ -639,10 +643,8 @@ class _Line(Generic[Book]):
                 call.future.set_result(call.answer)
             elif isinstance(error, asyncio.CancelledError):
                 call.future.cancel()
-            elif isinstance(error, (sqlite3.Error, ValueError)) and not isinstance(error, AschedError):
-                call.future.set_exception(_away(self._path, error))
             else:
-                call.future.set_exception(error)
+                call.future.set_exception(_away(self._path, error))
         if self._waiting and not self._scheduled:
             self._hand_over()
 
@@ -657,10 +659,12 @@ class _Line(Generic[Book]):
             self._stopped = True
             await self._connection.close()
 
-    def stop(self) -> None:
-        """End the thread without waiting for it."""
+    async def stop(self) -> None:
+        """End the thread after what it has to do, whether or not anybody waits for that."""
         self._stopped = True
-        self._connection.stop()
+        ended = self._connection.stop()
+        if ended is not None:
+            await asyncio.wait([ended])
 
 
 def _write(db: sqlite3.Connection, ledger: Ledger, calls: Sequence[_Call[Any]]) -> None:
@@ -695,24 +699,48 @@ async def _stop_at_the_end(lines: Sequence[_Line[Any]]) -> None:
     try:
         await asyncio.get_running_loop().create_future()
     except asyncio.CancelledError:
+        # The thread answers to the loop, which must not be closed before it has.
         for line in lines:
-            line.stop()
+            await line.stop()
         raise
 
 
-def _away(path: Path, error: BaseException) -> Exception:
-    """Return the error of the contract for one of SQLite's."""
-    text = str(error)
-    if isinstance(error, sqlite3.DatabaseError) and ("not a database" in text or "malformed" in text):
-        return StoreUnavailable(
-            f"{path} is no SQLite database, or it is damaged ({text}); it was not touched. Restore it from a backup, "
-            "or name another file"
-        )
-    if isinstance(error, sqlite3.OperationalError):
-        return StoreUnavailable(f"{path}: {text}; nothing of the call was kept")
-    if isinstance(error, ValueError) and "Connection closed" in text:
+# What SQLite says when the file or its disk is the matter. Anything else is a mistake of ours, and no reason to wait.
+_AWAY = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def _away(path: Path, error: BaseException) -> BaseException:
+    """Return the error of the contract for one of SQLite's, or of aiosqlite's for a closed connection."""
+    if isinstance(error, ValueError) and "Connection closed" in str(error):
         return StoreUnavailable(f"{path} is closed")
-    return error if isinstance(error, Exception) else StoreUnavailable(text)
+    if not isinstance(error, sqlite3.Error):
+        return error
+    # An extended code has the plain one in its lowest byte.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _DAMAGED:
+        return StoreUnavailable(
+            f"{path} is damaged, or no SQLite database at all ({error}); nothing was written to it. Restore it from a "
+            "backup, or name another file"
+        )
+    if code in _AWAY:
+        return StoreUnavailable(f"{path}: {error}; nothing of the call was kept")
+    return error
 
 
 def _schema_version(db: sqlite3.Connection) -> int:

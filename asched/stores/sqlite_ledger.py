@@ -385,6 +385,8 @@ class Ledger(Pages):
         self, db: sqlite3.Connection, ns: int, clock: Clock, limits: Limits, abilities: Abilities, lease: float
     ) -> None:
         super().__init__(db, ns, clock, limits, abilities)
+        self.followed = False
+        """Somebody asks for changes: only then are they told."""
         self._lease = lease
         self._functions: dict[str, int] = {}
         self._seq: int | None = None
@@ -392,6 +394,8 @@ class Ledger(Pages):
         self._records: list[tuple[Any, ...]] = []
         self._ended: list[tuple[RunStatus, int]] = []
         self._buried: list[int] = []
+        self._listed = 0
+        """Records of the call that are written but not yet counted."""
 
     def forget_all(self) -> None:
         """Forget what was remembered of the database: a transaction has been rolled back."""
@@ -401,6 +405,7 @@ class Ledger(Pages):
         self._records.clear()
         self._ended.clear()
         self._buried.clear()
+        self._listed = 0
 
     # Nodes
 
@@ -525,6 +530,10 @@ class Ledger(Pages):
     def next_id(self) -> int:
         return self._number("next_id", self.ns)
 
+    def generation(self, declarations: str) -> int:
+        self._do("add_generation", self.ns, declarations, self.clock.now())
+        return self._number("generation", self.ns, declarations)
+
     def _selected(self, which: Selection) -> list[_JobRow]:
         if which.ids is not None:
             found = {row.spec.id: row for row in self._jobs("jobs_by_id", self.ns, _json(which.ids))}
@@ -569,11 +578,19 @@ class Ledger(Pages):
         if node is None:
             return [False] * len(ends), []
         [name] = node
-        taken = self._take_tokens(epoch, [end.token for end in ends])
+        first = self._next_seq(len(ends))
+        plain = self._end_plain(epoch, ends, first)
+        taken = self._take_tokens(epoch, [end.token for end in ends if end.token not in plain])
         accepted: list[bool] = []
         timers: list[Timer] = []
         jobs: set[int] = set()
-        for end in ends:
+        for seq, end in enumerate(ends, first):
+            job = plain.pop(end.token, None)
+            if job is not None:
+                self._count_end(end.token, RunStatus.SUCCEEDED, job)
+                jobs.add(job)
+                accepted.append(True)
+                continue
             run = taken.pop(end.token, None)
             accepted.append(run is not None)
             if run is None:
@@ -582,17 +599,31 @@ class Ledger(Pages):
             started = end.started if run.attempt == 1 else run.started
             if status is not RunStatus.SUCCEEDED or run.claimed is not None or run.attempts_json is not None:
                 run = self._with_attempt(run, name, end.started, end.ended, end.outcome, end.error)
-            if end.result is not None or end.note is not None:
-                run = _with_result(run, end)
+            run = _with_result(run._replace(started=started), end)
             if status in _WAITING:
                 attempt = run.attempt + 1 if end.counts else run.attempt
-                run = run._replace(started=started)
                 timers.extend(self._wait(run, status, end.due or end.ended, attempt, end.ended))
                 continue
-            self._end(run, status, end.ended, end.reason, started)
+            self._end(run, status, end.ended, end.reason, seq)
             jobs.add(run.job)
         timers.extend(self._unqueue(jobs))
         return accepted, timers
+
+    def _end_plain(self, epoch: int, ends: Sequence[Finish], first: int) -> dict[int, int]:
+        """Record the runs that went well and have nothing more to tell; return their tokens with their jobs."""
+        rows: dict[int, tuple[int | str | None, ...]] = {}
+        for seq, end in enumerate(ends, first):
+            token, status, _, started, ended, _, _, result, _, _, note = end
+            if status is RunStatus.SUCCEEDED and note is None and token not in rows:
+                rows[token] = (token, started, ended, None if result is None else result.decode(), seq)
+        if not rows:
+            return {}
+        text = _json(list(rows.values()))
+        recorded = self._do("record_plain", text, epoch, self.ns).rowcount
+        if not recorded:
+            return {}
+        self._listed += recorded
+        return dict(self._do("remove_plain", text, epoch).fetchall())
 
     def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
         if self._one("node", epoch, self.ns) is None:
@@ -734,18 +765,21 @@ class Ledger(Pages):
 
     # Records
 
-    def _end(self, run: _Open, status: RunStatus, now: int, reason: Reason | None, started: int | None = None) -> None:
+    def _end(self, run: _Open, status: RunStatus, now: int, reason: Reason | None, seq: int | None = None) -> None:
         """Give a run its final status; it is written with the others of the call."""
         dead = status in _DEAD and self.limits.dead_letters > 0
         self._records.append((
-            run.id, self.ns, run.job, status, reason, run.due, run.planned, run.started if started is None else started,
-            now, run.attempt, run.fence, run.node, run.payload, run.manual, run.replay_of, run.attempts_json,
-            run.result, run.progress_json, run.log_json, 1, run.due, dead,
+            seq or self._next_seq(1), run.id, self.ns, run.job, status, reason, run.due, run.planned, run.started, now,
+            run.attempt, run.fence, run.node, run.payload, run.manual, run.replay_of, run.attempts_json, run.result,
+            run.progress_json, run.log_json, 1, run.due, dead,
         ))  # fmt: skip
-        self._ended.append((status, run.job))
         if run.replay_of is not None and status is RunStatus.SUCCEEDED:
             self._buried.append(run.replay_of)
-        self._changed(ChangeKind.RUN, run.id)
+        self._count_end(run.id, status, run.job)
+
+    def _count_end(self, run_id: int, status: RunStatus, job: int) -> None:
+        self._ended.append((status, job))
+        self._changed(ChangeKind.RUN, run_id)
 
     def _pass(self, job: int, gap: Gap, open_gap: int | None) -> int:
         """Record instants that do not start, and return the record's id.
@@ -760,8 +794,8 @@ class Ledger(Pages):
                 return open_gap
         serial = self._next_serial(1)
         self._records.append((
-            serial, self.ns, job, gap.status, gap.reason, gap.first, gap.first, None, now, 0, 0, None, None, False,
-            None, None, None, None, None, gap.instants, gap.last, False,
+            self._next_seq(1), serial, self.ns, job, gap.status, gap.reason, gap.first, gap.first, None, now, 0, 0,
+            None, None, False, None, None, None, None, None, gap.instants, gap.last, False,
         ))  # fmt: skip
         self._changed(ChangeKind.RUN, serial)
         return serial
@@ -771,16 +805,19 @@ class Ledger(Pages):
         return self._number("next_serials", count) - count + 1
 
     def _flush_ends(self) -> None:
-        """Write the records that the call has made so far."""
+        """Write the records that the call has made so far, and what follows from them."""
         records, ended, buried = self._records, self._ended, self._buried
-        if not records:
+        listed = self._listed + len(records)
+        if not listed:
             return
-        self._records, self._ended, self._buried = [], [], []
-        first = self._next_seq(len(records))
-        self.db.executemany(SQL["record"], [(first + index, *record) for index, record in enumerate(records)])
-        self.db.executemany(SQL["last_status"], ended)
+        self._records, self._ended, self._buried, self._listed = [], [], [], 0
+        if records:
+            self.db.executemany(SQL["record"], records)
+        last = {job: status for status, job in ended}
+        for status in set(last.values()):
+            self._do("last_status", status, _json([job for job in last if last[job] is status]))
         failed = [(job,) for status, job in ended if status in _DEAD]
-        self._do("count_ends", len(ended), len(failed), len(records), self.ns)
+        self._do("count_ends", len(ended), len(failed), listed, self.ns)
         if failed:
             self.db.executemany(SQL["count_failure"], failed)
             excess = self._do("letters_over", self.ns, self.limits.dead_letters).fetchall()
@@ -874,10 +911,12 @@ class Ledger(Pages):
         return news
 
     def _changed(self, kind: ChangeKind, subject: str | int) -> None:
-        self._news.changes.append(Change(kind, subject))
+        if self.followed:
+            self._news.changes.append(Change(kind, subject))
 
     def _changed_jobs(self, rows: Iterable[_JobRow]) -> None:
-        self._news.changes.extend(Change(ChangeKind.JOB, row.spec.id) for row in rows)
+        for row in rows:
+            self._changed(ChangeKind.JOB, row.spec.id)
 
     def _hint(self, epoch: int, due: int) -> None:
         self._news.hints.append((epoch, due))
@@ -919,9 +958,7 @@ class _Claims:
         waiting = [claim.timer.id for claim in claims if claim.timer.attempt]
         self._states = {row[0]: _State(*row[1:]) for row in ledger._do("claim_states", _json(occurrences))}
         self._waiting = {row[0]: row for row in ledger._do("waiting_states", _json(waiting))} if waiting else {}
-        self._timers: list[tuple[Any, ...]] = []
-        self._runs: list[tuple[Any, ...]] = []
-        self._changes = ledger._news.changes
+        self._started: list[tuple[int | str | None, ...]] = []
 
     def answers(self) -> list[Claimed]:
         latest = self._now + _EARLY
@@ -955,12 +992,10 @@ class _Claims:
             next_planned = None
         if next_planned is None or next_due is None:
             next_planned = next_due = None
-        now, fence = self._now, self._fence
-        self._timers.append((next_planned, next_due, now, timer.id))
-        self._runs.append(
-            (token, timer.id, state.func, planned, due, self._epoch, fence, self._node, now, spec.payload)
-        )
-        self._changes.append(Change(ChangeKind.RUN, token))
+        fence = self._fence
+        payload = None if spec.payload is None else spec.payload.decode()
+        self._started.append((token, timer.id, state.func, planned, due, fence, next_planned, next_due, payload))
+        self._ledger._changed(ChangeKind.RUN, token)
         state.rev += 1
         state.due = next_due
         state.gap = None
@@ -995,7 +1030,7 @@ class _Claims:
                     "queue_run", token, timer.id, state.func, claim.planned, claim.due, timer.spec.payload, claim.due,
                     True, False, False, None,
                 )  # fmt: skip
-                self._changes.append(Change(ChangeKind.RUN, token))
+                ledger._changed(ChangeKind.RUN, token)
                 grant = Grant.QUEUED
             else:
                 gap = Gap(RunStatus.SKIPPED, Reason.OVERLAP, claim.planned, claim.planned, 1)
@@ -1040,15 +1075,15 @@ class _Claims:
         ledger, now = self._ledger, self._now
         ledger._do("start_waiting", next_attempt, token, self._epoch, self._fence, self._node, now, now, run_id)
         ledger._do("count_waiting", attempt == 0, attempt != 0 and next_attempt > attempt, now, job)
-        self._changes.append(Change(ChangeKind.RUN, run_id))
+        ledger._changed(ChangeKind.RUN, run_id)
         return Claimed(Grant.STARTED, token, run_id, self._fence)
 
     def _write(self) -> None:
-        if self._runs:
-            self._ledger.db.executemany(SQL["start_timer"], self._timers)
-            self._ledger.db.executemany(SQL["start_run"], self._runs)
-            self._timers.clear()
-            self._runs.clear()
+        if self._started:
+            rows = _json(self._started)
+            self._ledger._do("start_timers", rows, self._now)
+            self._ledger._do("start_runs", rows, self._epoch, self._node, self._now)
+            self._started.clear()
 
 
 class _Puts:
@@ -1203,12 +1238,13 @@ _STATUS_CONDITIONS = {
 }
 
 
-def _json(values: Sequence[int] | Sequence[str]) -> str:
+def _json(values: Sequence[object]) -> str:
     return orjson.dumps(values).decode()
 
 
 def _with_result(run: _Open, end: Finish) -> _Open:
-    run = run._replace(result=end.result)
+    if end.result is not None or end.note is not None:
+        run = run._replace(result=end.result)
     if end.note is not None:
         run = run._replace(
             progress_json=progress_text(end.note.done, end.note.total) or run.progress_json,

@@ -181,3 +181,11 @@ CREATE TABLE asched_tombstone (
     declaration TEXT,
     PRIMARY KEY (ns, id)
 ) STRICT, WITHOUT ROWID;
+
+-- When each set of declarations was first seen.
+CREATE TABLE asched_generation (
+    ns INTEGER NOT NULL,
+    declarations TEXT NOT NULL,
+    first_seen INTEGER NOT NULL,
+    PRIMARY KEY (ns, declarations)
+) STRICT, WITHOUT ROWID;
