@@ -3,7 +3,8 @@
 Sat 09:00 CET   after 9 hours
 Sun 09:00 CEST  after 23 hours
 Mon 09:00 CEST  after 24 hours
-the retry came 30 seconds later
+attempt 1 at 12:00:00
+attempt 2 at 12:00:30
 """
 
 from __future__ import annotations
