@@ -178,6 +178,7 @@ class Scheduler:
         self._life: Literal["stopped", "starting", "running", "stopping"] = "stopped"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._number = next(_numbers)
         self._started: int | None = None
         self._ending: asyncio.Task[None] | None = None
         self._shutdown_requested = False
@@ -536,8 +537,10 @@ class Scheduler:
 
     def _node_info(self, generation: int) -> NodeInfo:
         host = socket.gethostname()
+        name = f"{host}:{os.getpid()}"
         return NodeInfo(
-            name=f"{host}:{os.getpid()}",
+            # The other schedulers of this process may share the store, and each must know what the others did.
+            name=name if self._number == 1 else f"{name}#{self._number}",
             host=host,
             pid=os.getpid(),
             version=VERSION,
@@ -1185,6 +1188,7 @@ class RunLogs:
             logging.getLogger().removeHandler(cls._handler)
 
 
+_numbers = count(1)
 _BEFORE_ALL = -(2**62)
 _UNNAMED = ""
 _SHORT_INTERVAL = SECOND // 100

@@ -723,7 +723,7 @@ class MemoryStore:
                 continue
             job = jobs.get(timer.spec.id)
             if job is None or job.rev != timer.rev or job.serial != timer.id or job.paused:
-                answers.append(self._known(node, token))
+                answers.append(self._known(node, token, job))
                 continue
             if job.timer is None or job.timer.due > latest:
                 answers.append(Claimed(Grant.EARLY, token))
@@ -789,15 +789,19 @@ class MemoryStore:
         self._set_timer(job, *following)
         return Claimed(grant, claim.token, claim.token if grant is Grant.QUEUED else 0, next=job.timer)
 
-    def _known(self, node: _Node, token: int) -> Claimed:
-        """Answer a claim whose timer has moved on: by this very claim, if its answer was lost."""
+    def _known(self, node: _Node, token: int, job: _Job | None) -> Claimed:
+        """Answer a claim whose timer has moved on: by this very claim, if its answer was lost.
+
+        Whoever comes second learns where the timer has moved to. Nobody polls this store, and the node that was
+        first may be gone when the timer comes due.
+        """
         run = node.live.get(token)
         if run is not None:
             return Claimed(Grant.STARTED, token, run.id, run.fence, run.job.timer)
         queued = self._waiting.get(token)
         if queued is not None and self._runs[token].attempt == 0:
             return Claimed(Grant.QUEUED, token, token, next=self._runs[token].job.timer)
-        return Claimed(Grant.STALE, token)
+        return Claimed(Grant.STALE, token, next=None if job is None or job.paused else job.timer)
 
     def _claim_waiting(self, node: _Node, timer: Timer, token: int, latest: int, now: int) -> Claimed:
         held = node.live.get(token)

@@ -1,0 +1,264 @@
+"""What stop() waits for, what it interrupts, and what the next start makes of that."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from support.schedules import Gate, Journal, at, last_run, records, runs_of, since
+
+from asched import Interval, InvalidArgument, NotStarted, Outcome, Reason, Run, RunStatus, Scheduler, current_run
+from asched.store import Store
+from asched.testing import VirtualClock
+
+pytestmark = pytest.mark.virtual_time
+
+Reopen = Callable[[], Store]
+
+
+class Slow:
+    """A job of every 100 s whose run takes 20 s, in schedulers over one store."""
+
+    def __init__(self, reopen: Reopen, clock: VirtualClock, journal: Journal) -> None:
+        self._reopen, self._clock, self._journal = reopen, clock, journal
+
+    async def work(self) -> None:
+        run = current_run()
+        assert run is not None
+        self._journal.note(run.attempt)
+        await asyncio.sleep(20)
+
+    def scheduler(self, *, takes_part: bool = True) -> Scheduler:
+        scheduler = Scheduler(self._reopen(), clock=self._clock)
+        if takes_part:
+            scheduler.register_function(self.work, name="work")
+        return scheduler
+
+    async def started(self, **job: object) -> Scheduler:
+        """A scheduler whose job has run for 5 s, at second 105."""
+        scheduler = self.scheduler()
+        await scheduler.start()
+        await scheduler.add_job(self.work, Interval(seconds=100), id="job", **job)  # type: ignore[arg-type]
+        await self._clock.sleep_until(at(105))
+        return scheduler
+
+    async def read(self) -> Run:
+        """The job's last run as the store has it, seen by a scheduler that runs nothing."""
+        async with self.scheduler(takes_part=False) as scheduler:
+            return await last_run(scheduler, "job")
+
+
+@pytest.fixture
+async def slow(reopen: Reopen, clock: VirtualClock, journal: Journal) -> Slow:
+    return Slow(reopen, clock, journal)
+
+
+async def test_stop_waits_for_the_running_attempt(slow: Slow, journal: Journal) -> None:
+    scheduler = await slow.started()
+    await scheduler.stop()
+
+    assert 120 == journal.now()
+    assert RunStatus.SUCCEEDED is (await slow.read()).status
+
+
+async def test_stop_waits_no_longer_than_its_timeout(slow: Slow, journal: Journal) -> None:
+    scheduler = await slow.started()
+    await scheduler.stop(timeout=3)
+    stopped = journal.now()
+    run = await slow.read()
+
+    assert 108 == stopped
+    assert (RunStatus.PENDING, [Outcome.INTERRUPTED]) == (run.status, [attempt.outcome for attempt in run.attempts])
+
+
+async def test_stop_without_waiting_interrupts_at_once(slow: Slow, journal: Journal) -> None:
+    scheduler = await slow.started()
+    await scheduler.stop(wait=False)
+    stopped = journal.now()
+    run = await slow.read()
+
+    assert 105 == stopped
+    assert (RunStatus.PENDING, [Outcome.INTERRUPTED]) == (run.status, [attempt.outcome for attempt in run.attempts])
+
+
+async def test_interrupted_run_starts_again_without_using_up_an_attempt(
+    slow: Slow, clock: VirtualClock, journal: Journal
+) -> None:
+    scheduler = await slow.started(max_retries=0)
+    await scheduler.stop(wait=False)
+    await clock.sleep_until(at(110))
+    async with slow.scheduler() as scheduler:
+        await clock.sleep_until(at(135))
+        [run] = await runs_of(scheduler, "job")
+        job = await scheduler.get_job("job")
+
+    assert [100, 110] == journal.times
+    assert [1, 1] == journal.words
+    assert (RunStatus.SUCCEEDED, 1) == (run.status, run.attempt)
+    assert (100, 100, 130) == (since(run.due_at), since(run.started_at), since(run.ended_at))
+    assert [Outcome.INTERRUPTED, Outcome.OK] == [attempt.outcome for attempt in run.attempts]
+    assert (1, 0, 0) == (job.run_count, job.failure_count, job.retry_count)
+
+
+async def test_interrupted_run_of_a_job_that_says_lost_is_lost(
+    slow: Slow, clock: VirtualClock, journal: Journal
+) -> None:
+    scheduler = await slow.started(on_crash="lost")
+    await scheduler.stop(wait=False)
+    async with slow.scheduler() as scheduler:
+        await clock.sleep_until(at(150))
+        [run] = await runs_of(scheduler, "job")
+        letters = await scheduler.get_dead_letters()
+
+    assert [100] == journal.times
+    assert (RunStatus.LOST, Reason.STOPPED) == (run.status, run.reason)
+    assert [run.id] == [letter.id for letter in letters]
+
+
+async def test_stop_never_waits_for_a_back_off(scheduler: Scheduler, clock: VirtualClock, journal: Journal) -> None:
+    @scheduler.once(10).retries(3, backoff=600).id("bad")
+    async def bad() -> None:
+        raise ValueError("always")
+
+    async with scheduler:
+        await clock.sleep_until(at(15))
+
+    assert 15 == journal.now()
+
+
+async def test_coroutine_that_swallows_its_cancellation_cannot_hold_up_stop(
+    scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    release = asyncio.Event()
+
+    @scheduler.once(10).id("stubborn")
+    async def stubborn() -> None:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                journal.note()
+
+    await scheduler.start()
+    await clock.sleep_until(at(15))
+    await scheduler.stop(timeout=5)
+    stopped = journal.now()
+    release.set()
+
+    assert [20] == journal.times
+    assert 20 <= stopped <= 22
+
+
+async def test_thread_that_does_not_return_is_interrupted_and_left_behind(
+    scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    gate = Gate(clock)
+    scheduler.once(10).id("stuck")(gate.wait)
+    await scheduler.start()
+    await clock.sleep_until(at(15))
+    await scheduler.stop(timeout=5)
+    stopped = journal.now()
+    await gate.open()
+    async with scheduler:
+        await asyncio.sleep(1)
+        run = await last_run(scheduler, "stuck")
+
+    assert 20 == stopped
+    assert [Outcome.INTERRUPTED, Outcome.OK] == [attempt.outcome for attempt in run.attempts]
+
+
+async def test_stop_says_so_before_it_waits(scheduler: Scheduler, clock: VirtualClock) -> None:
+    heard: list[str] = []
+
+    @scheduler.once(10)
+    async def work() -> None:
+        await asyncio.sleep(10)
+
+    @scheduler.on("scheduler.stopping")
+    def stopping(event: object) -> None:
+        heard.append("stopping")
+
+    @scheduler.on("run.succeeded")
+    def succeeded(event: object) -> None:
+        heard.append("succeeded")
+
+    async with scheduler:
+        await clock.sleep_until(at(15))
+
+    assert ["stopping", "succeeded"] == heard
+
+
+async def test_draining_starts_nothing_new(scheduler: Scheduler, clock: VirtualClock, journal: Journal) -> None:
+    @scheduler.once(10)
+    async def slow() -> None:
+        await asyncio.sleep(15)
+
+    @scheduler.every(4).seconds
+    async def quick() -> None:
+        journal.note()
+
+    async with scheduler:
+        await clock.sleep_until(at(13))
+
+    assert 25 == journal.now()
+    assert [4, 8, 12] == journal.times
+
+
+async def test_waiter_for_a_run_is_told_that_the_scheduler_stopped(scheduler: Scheduler, clock: VirtualClock) -> None:
+    @scheduler.every(1).hours.id("bad").retries(3, backoff=600)
+    async def bad() -> None:
+        raise ValueError("always")
+
+    await scheduler.start()
+    run = await scheduler.run_job_now("bad")
+    waiting = asyncio.ensure_future(scheduler.wait_for_run(run.id))
+    await asyncio.sleep(5)
+    await scheduler.stop()
+
+    with pytest.raises(NotStarted):
+        await waiting
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "5"])
+async def test_wrong_timeout_is_refused_and_the_scheduler_goes_on(timeout: object, scheduler: Scheduler) -> None:
+    async with scheduler:
+        with pytest.raises(InvalidArgument, match="timeout"):
+            await scheduler.stop(timeout=timeout)  # type: ignore[arg-type]  # the point of the test
+        assert scheduler.running
+
+
+async def test_threads_end_with_the_scheduler(scheduler: Scheduler, clock: VirtualClock) -> None:
+    @scheduler.every(1).seconds
+    def work() -> None:
+        pass
+
+    async with scheduler:
+        await clock.sleep_until(at(3))
+        during = threading.active_count()
+    # anyio keeps a thread for the next caller; it is idle and ends with the event loop.
+    idle = [thread for thread in threading.enumerate() if thread.name.startswith("AnyIO")]
+
+    assert during >= 2
+    assert len(idle) <= 4
+
+
+async def test_job_may_stop_its_own_scheduler(scheduler: Scheduler, clock: VirtualClock, journal: Journal) -> None:
+    stops: list[asyncio.Task[None]] = []
+
+    @scheduler.once(10).id("last")
+    async def last() -> str:
+        stops.append(asyncio.ensure_future(scheduler.stop()))
+        await asyncio.sleep(1)
+        return "done"
+
+    await scheduler.start()
+    await clock.sleep_until(at(20))
+    async with scheduler:
+        history = await records(scheduler, "last")
+        run = await last_run(scheduler, "last")
+
+    assert stops[0].done()
+    assert [(RunStatus.SUCCEEDED, None, 10, 1)] == history
+    assert "done" == run.result
