@@ -372,6 +372,7 @@ _TEXT: Final[Schema] = {
 _LONGEST: Final = 10 * 366 * 86_400
 _SECONDS: Final[Schema] = {"type": "number", "minimum": 0, "maximum": _LONGEST}
 LIMIT: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}
+AGENDA_HOURS: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 168, "default": 24}
 CURSOR: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 500}
 SEARCH: Final[Schema] = {"type": "string", "maxLength": 200, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
 JOB_STATUS: Final[Schema] = {
@@ -675,6 +676,19 @@ ANSWERS: Final[dict[str, Schema]] = {
     ),
     "functions": _object({"functions": _list(_object({"func_module": _STRING, "func_name": _STRING}))}),
     "nodes": _object({"nodes": _list(_ref("Node")), **_AS_OF}),
+    "agenda": _object(
+        {
+            "from": _MOMENT,
+            "step": {**_NUMBER, "description": "seconds that each member of starts stands for"},
+            "starts": _list(_COUNT),
+            "entries": _list(_object({"at": _MOMENT, "job_id": _STRING})),
+            "total": {**_COUNT, "description": "how many entries there are; the first 1,000 are listed"},
+            "often": _list(_object({"job_id": _STRING, "starts": _COUNT})),
+            "crowded": _list(_object({"at": _MOMENT, "starts": _COUNT})),
+            "complete": {**_BOOLEAN, "description": "false if there were too many jobs to look at all of them"},
+            **_AS_OF,
+        }
+    ),
     "health": _object({"status": {"type": "string", "enum": ["ok", "stopped", "store_unavailable"]}}),
     "done": _ref("Done"),
     "openapi": {"type": "object"},
