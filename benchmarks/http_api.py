@@ -4,7 +4,7 @@ Both run under uvicorn (uvloop, httptools) on one core, one after the other in t
 machine. The limit sends the very bytes and as many headers as the interface does, with a dictionary look-up by path;
 what is left below it is what our own code costs.
 
-    python benchmarks/http_api.py [seconds]
+    python benchmarks/http_api.py [--quick]
 """
 
 from __future__ import annotations
@@ -150,4 +150,4 @@ def measure(our_url: str, cached_url: str, tag: bytes, seconds: float, size: int
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main(1 if "--quick" in sys.argv else 5)

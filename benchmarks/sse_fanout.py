@@ -4,7 +4,7 @@ Both run under uvicorn on one core; the clients are bare sockets in this process
 Counted are the processor time of the server for each message that arrived, and how long after the change the last
 client had it. The limit writes the same bytes to every stream from one loop, with no queue, no ring and no watcher.
 
-    python benchmarks/sse_fanout.py [clients] [seconds]
+    python benchmarks/sse_fanout.py [--quick]
 """
 
 from __future__ import annotations
@@ -155,4 +155,4 @@ def main(clients: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000, float(sys.argv[2]) if len(sys.argv) > 2 else 5)
+    main(*((100, 1.0) if "--quick" in sys.argv else (1000, 5.0)))

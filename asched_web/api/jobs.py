@@ -28,6 +28,7 @@ from asched_web.schema import (
     job_detail,
     job_json,
     moment,
+    split_function,
     timezone_of,
 )
 from asched_web.site import Site
@@ -62,8 +63,24 @@ LIST_JOBS_QUERY = {"group": ID, "status": JOB_STATUS, "q": SEARCH, **_PAGE}
 async def create_job(site: Site, request: Request) -> Response:
     body = await checked_body(request, "CreateJob")
     arguments: dict[str, Any] = job_arguments(body)
+    arguments["func_module"] = _module_meant(site, body)
     job = await site.scheduler.create_job(**arguments)
     return _done(f"Job {job.id} created", job.id, status=201)
+
+
+def _module_meant(site: Site, body: dict[str, object]) -> object:
+    """Return the module that ``__main__`` stands for.
+
+    It is the program that was started. Where that is a server (``uvicorn app:app``), whoever asks means the program
+    served; that is plain as long as one module alone has registered a function of this name.
+    """
+    module = body["func_module"]
+    if module == "__main__":
+        known = [split_function(name) for name in site.scheduler.functions()]
+        modules = [holder for holder, name in known if name == body["func_name"]]
+        if len(modules) == 1:
+            return modules[0]
+    return module
 
 
 async def get_job(site: Site, request: Request) -> Response:
@@ -80,6 +97,8 @@ async def update_job(site: Site, request: Request) -> Response:
     body = await checked_body(request, "UpdateJob")
     job = await site.scheduler.get_job(job_id)
     version = _expected_version(request, job)
+    if "func_module" in body:
+        body["func_module"] = _module_meant(site, {"func_name": split_function(job.func)[1], **body})
     changes: dict[str, Any] = job_changes(body, job, site.redactor)
     if changes:
         job = await site.scheduler.update_job(job_id, version=version, **changes)

@@ -60,9 +60,7 @@ def _run(url: str, ids: dict[str, str]) -> list[dict[str, Any]]:
                         failures.append(
                             {
                                 "check": one.name,
-                                "case": f"{case.method} {case.path} {case.path_parameters} {case.query} {case.body!r}"[
-                                    :600
-                                ],
+                                "case": shown[:600],
                                 "what": str(one.failure_info.failure)[:600],
                             }
                         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from web.driver import Answer, Client, run_lifespan
-from web.sample import MODULE, work
+from web.sample import MODULE
 
 from asched import Scheduler
 from asched_web import attach
@@ -64,13 +66,27 @@ async def test_the_job_is_listed_with_the_fields_of_the_quick_start(requests: Cl
     assert 59 < job["next_run_in"] <= 60
 
 
-async def test_main_is_understood_as_the_module_that_runs(scheduler: Scheduler, requests: Client) -> None:
-    from asched.registry import _module_name
-
-    scheduler.register_function(work, name=f"{_module_name('__main__')}:my_task")
+async def test_main_is_the_program_that_was_started(scheduler: Scheduler, requests: Client) -> None:
+    started = Path(sys.modules["__main__"].__file__ or "").stem
+    scheduler.register_function(lambda: None, name=f"{started}:my_task")
     answer = await create(requests, func_name="my_task", func_module="__main__")
 
     assert 201 == answer.status
+
+
+async def test_main_is_the_program_that_is_served_where_a_server_was_started(requests: Client) -> None:
+    answer = await create(requests, func_module="__main__")
+    unknown = await create(requests, func_module="__main__", func_name="nope")
+
+    assert (201, 422) == (answer.status, unknown.status)
+    assert MODULE == (await requests.get("/api/jobs")).json()["jobs"][0]["func_module"]
+
+
+async def test_main_is_not_guessed_between_two_modules(scheduler: Scheduler, requests: Client) -> None:
+    scheduler.register_function(lambda: None, name="elsewhere:work")
+    answer = await create(requests, func_module="__main__")
+
+    assert 422 == answer.status
 
 
 async def test_a_job_is_paused_resumed_run_and_deleted(requests: Client) -> None:

@@ -22,6 +22,7 @@ ACTIONS = [
     ("view", "GET", "/api/functions"),
     ("view", "GET", "/api/nodes"),
     ("view", "GET", "/api/history"),
+    ("view", "GET", "/api/agenda"),
     ("view", "GET", "/api/groups"),
     ("view", "GET", "/api/groups/g/jobs"),
     ("view", "GET", "/api/dead-letters"),
