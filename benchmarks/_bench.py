@@ -74,6 +74,7 @@ class Goal:
     times_limit: float | None
     python: str | None
     row: str | None
+    compared: bool
 
 
 class Benchmark:
@@ -132,13 +133,15 @@ class Benchmark:
         times_limit: float | None = None,
         python: str | None = None,
         row: str | None = None,
+        compared: bool = True,
     ) -> None:
         """Say what asched is to reach in ``case``, on any Python or on one.
 
         Args:
             row: The contender it is about, where asched has several in the case.
+            compared: False for a figure whose ratio to another's says nothing.
         """
-        self.goals.append(Goal(case, metric, at_most, times_limit, python, row))
+        self.goals.append(Goal(case, metric, at_most, times_limit, python, row, compared))
 
     def main(self) -> None:
         """Measure as the command line says, print, and keep the results of a full run."""
@@ -147,6 +150,7 @@ class Benchmark:
         parser.add_argument("--rounds", type=int, help=f"rounds (default {self.rounds})")
         parser.add_argument("--python", help="a version such as 3.13 (default: the one that runs this)")
         parser.add_argument("--only", help="contenders to measure, parts of their names, comma separated")
+        parser.add_argument("--no-peers", action="store_true", help="the limits and asched alone")
         parser.add_argument("--no-save", action="store_true", help="keep no results")
         parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
         options = parser.parse_args()
@@ -154,6 +158,8 @@ class Benchmark:
             self._measure_here(options.measure, options.quick)
             return
         rows = [row for row in self.rows if not (options.quick and row.only_full)]
+        if options.no_peers:
+            rows = [row for row in rows if row.role != PEER]
         if options.only:
             wanted = options.only.split(",")
             rows = [row for row in rows if any(part in row.name for part in wanted)]
@@ -190,9 +196,14 @@ class Benchmark:
                 if row.measure is None or row.unable or turn >= (row.rounds or rounds):
                     continue
                 command = [str(interpreters[row.requires]), str(self.file), "--measure", str(self.rows.index(row))]
-                figures = _ask(command + ["--quick"] * quick, row)
+                command += ["--quick"] * quick
+                figures = _ask(command, row)
+                if not figures and "gave up" not in str(row.unable):
+                    figures = _ask(command, row)  # a machine that stood still for a second spoils a burst
                 for name, value in figures.items():
                     row.values.setdefault(name, []).append(value)
+                if row.values:
+                    row.unable = None
         own = interpreters.get(None) or Path(sys.executable)
         machine = machine_facts(own)
         machine |= {"load_before": load, "load_after": os.getloadavg()[0], "seconds": round(time.time() - began, 1)}
@@ -238,8 +249,8 @@ def _judge(goal: Goal, rows: list[Row]) -> Report | None:
     ours = next((row for row in of(OURS) if goal.row in (None, row.name)), None)
     if ours is None:
         return None
-    limit = next(iter(of(LIMIT)), None)
-    peers = [row for row in of(PEER) if not row.smaller]
+    limit = next(iter(of(LIMIT)), None) if goal.compared else None
+    peers = [row for row in of(PEER) if goal.compared and not row.smaller]
     peer = min(peers, key=lambda row: statistics.median(row.values[metric]), default=None)
     reached = statistics.median(ours.values[metric])
     bound = goal.at_most
@@ -321,7 +332,7 @@ def environment(requires: str, python: str) -> Path:
     packages = ["-e", requires[2:]] if requires.startswith("-e") else [requires]
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv:
-        _check([uv, "venv", "-q", "--no-python-downloads", "--python", python, str(folder)])
+        _check([uv, "venv", "-q", "--no-python-downloads", "--python", _find_python(python), str(folder)])
         _check([uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(interpreter), *packages])
     else:
         _check([_find_python(python), "-m", "venv", str(folder)])
@@ -331,12 +342,15 @@ def environment(requires: str, python: str) -> Path:
 
 
 def _find_python(version: str) -> str:
+    """Return an interpreter of this version: the one that runs this, one on the PATH, or one of pyenv's."""
     if version == ".".join(map(str, sys.version_info[:2])):
         return sys.executable
-    found = shutil.which(f"python{version}")
-    if found is None:
-        raise SystemExit(f"no Python {version} on the PATH; install it, or leave --python out")
-    return found
+    # pyenv hides all but its active versions behind shims that fail.
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for candidate in (shutil.which(f"python{version}"), *sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))):
+        if candidate and subprocess.run([candidate, "-V"], capture_output=True, check=False).returncode == 0:
+            return candidate
+    raise SystemExit(f"no Python {version} was found; install it, or leave --python out")
 
 
 def _check(command: list[str]) -> None:
@@ -501,8 +515,8 @@ class Burst:
             # What the adding left to the garbage collector is not the runs' cost. The same for every contender.
             gc.collect()
         lead = due - 0.02 - time.time()
-        if lead < 0:
-            raise RuntimeError(f"the due instant had passed by {-lead:.2f} s when the jobs were in place")
+        if lead < 0.1:
+            raise RuntimeError("the jobs were in place too late; the benchmark must leave more time for adding them")
         await asyncio.sleep(lead)
         cpu = time.process_time()
         stall = Stall()

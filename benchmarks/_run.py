@@ -30,13 +30,18 @@ def main(arguments: list[str]) -> int:
         return 2
     failed = []
     for name in names or every:
+        source = (HERE / f"{name}.py").read_text("utf-8")
+        if "--quick" in flags and not names and "_bench import" not in source and "--quick" not in source:
+            print(f"-- {name}: has no quick form, left out\n")
+            continue
         commands = [[name]]
         if name in ALSO_ON and "--quick" not in flags and not any(flag.startswith("--python") for flag in flags):
-            commands.append([name, "--python", ALSO_ON[name]])
+            commands.append([name, "--python", ALSO_ON[name], "--no-peers", "--rounds", "3"])
         for command in commands:
+            print(f"-- {' '.join(command)}", flush=True)
             began = time.perf_counter()
             done = subprocess.run([sys.executable, str(HERE / f"{command[0]}.py"), *command[1:], *flags], check=False)
-            print(f"({' '.join(command)}: {time.perf_counter() - began:.0f} s)\n", flush=True)
+            print(f"-- {time.perf_counter() - began:.0f} s\n", flush=True)
             if done.returncode:
                 failed.append(" ".join(command))
     if "--quick" not in flags:

@@ -1,11 +1,17 @@
-"""Turn the kept results into the table of goals: ``python benchmarks/_table.py`` writes ``results/table.md``."""
+"""Turn the kept results into the table of goals.
+
+``python benchmarks/_table.py`` writes ``results/table.md`` and the same table into ``docs/performance.md``.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import TypedDict
 
-from _bench import RESULTS, shown
+from _bench import RESULTS, ROOT, shown
+
+PAGE = ROOT / "docs" / "performance.md"
+_BEGIN, _END = "<!-- table: written by benchmarks/_table.py -->", "<!-- end of table -->"
 
 
 class _Goal(TypedDict):
@@ -42,7 +48,7 @@ _UNITS = {
 
 
 def write_table() -> str:
-    """Write ``results/table.md`` from the results there are, and return it."""
+    """Write the table from the results there are, and return it."""
     lines = [
         "| question | limit | best peer | asched | goal | |",
         "|---|---:|---:|---:|---:|---|",
@@ -68,6 +74,10 @@ def write_table() -> str:
             )
     text = "\n".join([*lines, "", "Measured on:", "", *(f"* {machine}" for machine in machines), ""])
     (RESULTS / "table.md").write_text(text, "utf-8")
+    before, begin, rest = PAGE.read_text("utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if begin and end:
+        PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{after}", "utf-8")
     return text
 
 

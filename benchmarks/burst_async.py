@@ -78,7 +78,7 @@ async def asched(
         now = time.time()
         for number in range(held):
             await scheduler.add_job(never, Once(datetime.fromtimestamp(now + 3600 + number / 100, UTC)))
-        due = time.time() + 0.5 + n * 4e-5 + (held * 2e-6)
+        due = time.time() + 0.5 + n * 1e-4 + held * 1e-5
         trigger = Once(datetime.fromtimestamp(due, UTC))
         job = suspend if suspends else noop
         for _ in range(n):
@@ -112,7 +112,7 @@ async def apscheduler(n: int, suspends: bool = False, held: int = 0) -> Figures:
     now = time.time()
     for number in range(held):
         scheduler.add_job(never, "date", run_date=datetime.fromtimestamp(now + 3600 + number / 100, UTC))
-    due = time.time() + 0.5 + n * 1.5e-4
+    due = time.time() + 0.5 + n * 3e-4 + held * 2e-5
     moment = datetime.fromtimestamp(due, UTC)
     job = suspend if suspends else noop
     for _ in range(n):

@@ -94,7 +94,7 @@ async def asched(n: int) -> Figures:
         burst.run_ended()
 
     async with Scheduler(max_workers=THREADS) as scheduler:
-        due = time.time() + 0.5 + n * 4e-5
+        due = time.time() + 0.5 + n * 1e-4
         trigger = Once(datetime.fromtimestamp(due, UTC))
         for _ in range(n):
             await scheduler.add_job(noop, trigger)
@@ -119,7 +119,7 @@ async def apscheduler(n: int) -> Figures:
         executors={"default": ThreadPoolExecutor(THREADS)},
     )
     scheduler.start()
-    due = time.time() + 0.5 + n * 1.5e-4
+    due = time.time() + 0.5 + n * 3e-4
     moment = datetime.fromtimestamp(due, UTC)
     for _ in range(n):
         scheduler.add_job(noop, "date", run_date=moment)

@@ -20,7 +20,7 @@ from _bench import APSCHEDULER, FASTSCHEDULER, LIMIT, OURS, PEER, Benchmark, Fig
 JOBS = "100,000 jobs"
 MANY = "1,000,000 jobs"
 IDLE = "an idle process that holds 100,000 jobs"
-SMALL = "1,000 jobs"
+SMALL = "500 jobs"
 OPERATIONS = 1_000
 
 
@@ -210,15 +210,15 @@ bench = Benchmark(__file__, __doc__, "add_cpu_s", rounds=3)
 N = 100_000
 bench.row("heap and dict", LIMIT, limit, case=JOBS, n=N)
 bench.row("APScheduler 3", PEER, apscheduler, case=JOBS, requires=APSCHEDULER, quick={"n": 10_000}, rounds=2, n=N)
-bench.unable("FastScheduler", "each job added rewrites the state of all: hours; see 1,000 below", case=JOBS)
+bench.unable("FastScheduler", "each job added rewrites the state of all: hours; see 500 below", case=JOBS)
 bench.row("asched", OURS, asched, case=JOBS, quick={"n": 30_000}, n=N)
 
 bench.row("heap and dict", LIMIT, limit, case=MANY, n=1_000_000, rounds=1, only_full=True)
 bench.unable("APScheduler 3", "left out: 100,000 take 4 s and more, and the time grows with the number", case=MANY)
 bench.row("asched", OURS, asched, case=MANY, n=1_000_000, operations=False, rounds=1, only_full=True)
 
-bench.row("FastScheduler", PEER, fastscheduler, case=SMALL, requires=FASTSCHEDULER, quick={"n": 300}, rounds=1, n=1_000)
-bench.row("asched", OURS, asched, case=SMALL, n=1_000)
+bench.row("FastScheduler", PEER, fastscheduler, case=SMALL, requires=FASTSCHEDULER, rounds=1, n=500)
+bench.row("asched", OURS, asched, case=SMALL, n=500)
 
 for name, role, measure, requires in (
     ("an event loop with nothing to do", LIMIT, limit, None),
@@ -227,7 +227,7 @@ for name, role, measure, requires in (
 ):
     bench.row(
         name, role, measure, case=IDLE, requires=requires, quick={"n": 5_000, "idle_for": 2.0}, rounds=1, n=N,
-        idle_for=30.0,
+        idle_for=20.0,
     )  # fmt: skip
 
 bench.goal("add_s", case=JOBS, at_most=1.0)
