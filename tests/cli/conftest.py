@@ -51,7 +51,7 @@ class Process:
 
 def _environment() -> dict[str, str]:
     # Whoever runs the tests may have a token, a display, or no terminal.
-    hidden = ("ASCHED_TOKEN", "DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH")
+    hidden = ("ASCHED_TOKEN", "DISPLAY", "WAYLAND_DISPLAY")
     return {key: value for key, value in os.environ.items() if key not in hidden} | {"COLUMNS": "100"}
 
 
