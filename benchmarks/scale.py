@@ -230,11 +230,11 @@ for name, role, measure, requires in (
         idle_for=20.0,
     )  # fmt: skip
 
-bench.goal("add_s", case=JOBS, at_most=1.0)
+bench.goal("add_cpu_s", case=JOBS, at_most=1.0)
 bench.goal("bytes_per_job", case=JOBS, at_most=800)
 bench.goal("pause_us", case=JOBS, at_most=10)
 bench.goal("cancel_us", case=JOBS, at_most=10)
-bench.goal("add_s", case=MANY, at_most=12)
+bench.goal("add_cpu_s", case=MANY, at_most=12)
 bench.goal("idle_cpu_pct", case=IDLE, at_most=0.05)
 
 if __name__ == "__main__":
