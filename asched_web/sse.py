@@ -27,7 +27,7 @@ import orjson
 
 from asched.errors import MissingExtra, NotStarted
 from asched.events import Event, Subscription
-from asched.model import Job, Run
+from asched.views import Job, Run
 from asched_web.http import Headers, Receive, Responder
 from asched_web.schema import Wire, job_json, run_json
 from asched_web.shutdown import abort_connection, watcher_of
@@ -66,6 +66,8 @@ GOODBYE: Final = 0.5
 """Seconds that a goodbye may take at shutdown, then the connection is cut."""
 LINGER: Final = 60.0
 """Seconds for which events are encoded for the ring after the last client left: reloads find it complete."""
+IDLE_LOOK: Final = 10.0
+"""Seconds between two looks at whether anybody still needs the scheduler's events."""
 SNAPSHOT_AGE: Final = 1.0
 STATS_EVERY: Final = 1.0
 RECONNECT: Final = 2_000
@@ -219,7 +221,7 @@ class Hub:
         if self._pump is None or self._pump.done():
             self._pump = self._loop.create_task(self._follow())
 
-            self._idle_check = self._loop.call_later(LINGER, self._rest)
+            self._idle_check = self._loop.call_later(min(LINGER, IDLE_LOOK), self._rest)
 
     @property
     def _needed(self) -> bool:
@@ -228,7 +230,7 @@ class Hub:
     def _rest(self) -> None:
         """Stop following when nobody has asked for a while."""
         if self._needed:
-            self._idle_check = self._loop.call_later(LINGER, self._rest)
+            self._idle_check = self._loop.call_later(min(LINGER, IDLE_LOOK), self._rest)
         elif self._events is not None:
             # Not by cancelling the task: the traceback of that would keep the subscription alive, and the scheduler
             # makes events as long as there is one.

@@ -120,7 +120,7 @@ def serving(name: str, app: str, extra: Sequence[str] = ()) -> Iterator[Server]:
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 [*_PYTHON, *words], cwd=HERE, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=_hear_interrupts,
             )  # fmt: skip
         server = Server(name, app, port, process, log_path, notes_path)
         try:
@@ -128,6 +128,11 @@ def serving(name: str, app: str, extra: Sequence[str] = ()) -> Iterator[Server]:
             yield server
         finally:
             _kill_group(process)
+
+
+def _hear_interrupts() -> None:
+    # A program in the background of a shell, or of a CI runner, is started with SIGINT ignored and passes that on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_until_up(server: Server) -> None:
