@@ -30,7 +30,6 @@ from asched.model import (
     CatchUp,
     ErrorInfo,
     Group,
-    Job,
     JobStatus,
     Node,
     OnCrash,
@@ -41,7 +40,6 @@ from asched.model import (
     Policy,
     Progress,
     Reason,
-    Run,
     RunStatus,
     Statistics,
 )
@@ -50,6 +48,7 @@ from asched.scheduler import Scheduler
 from asched.stores import MemoryStore
 from asched.triggers import Cron, Daily, Hourly, Interval, Once, Trigger, Weekly
 from asched.version import VERSION as __version__
+from asched.views import Job, Run
 
 __all__ = [
     "Abort",

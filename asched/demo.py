@@ -21,10 +21,11 @@ from zoneinfo import ZoneInfo
 from asched.clock import SystemClock
 from asched.events import Event
 from asched.instants import to_datetime
-from asched.model import Job, JobStatus, RunStatus, Statistics
+from asched.model import JobStatus, RunStatus, Statistics
 from asched.runner import current_run
 from asched.scheduler import Scheduler
 from asched.triggers import BuiltIn
+from asched.views import Job
 
 __all__ = ["build", "follow", "greeting", "summary"]
 

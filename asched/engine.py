@@ -22,10 +22,10 @@ from asched.arguments import encode_result
 from asched.clock import Clock
 from asched.errors import Abort, StoreUnavailable
 from asched.instants import HOUR, SECOND
-from asched.model import ErrorInfo, OnCrash, Outcome, Overlap, Reason, RunStatus
+from asched.model import ErrorInfo, OnCrash, Outcome, Overlap, Reason, RunStatus, format_run_id
 from asched.planner import plan, plan_skip
 from asched.registry import Registry
-from asched.runner import CurrentRun, Halt, Runner, describe_error, format_run_id
+from asched.runner import CurrentRun, Halt, Runner, describe_error
 from asched.store import (
     Cancelled,
     Claim,
@@ -137,6 +137,8 @@ class Engine:
         """Due timers that wait for a worker thread."""
         self._held: dict[str, list[Timer]] = {}
         """Job id -> due timers that wait for a run, or an abandoned thread, of the job to end."""
+        self._asking: set[str] = set()
+        """Jobs whose held timers are about to be tried again."""
         self._full = False
         """The last plan left due timers behind for want of room."""
         self._look_at = 0.0
@@ -369,9 +371,7 @@ class Engine:
                 if listening and claim.gap is not None:
                     self._tell_gap(claim)
             elif grant is Grant.BUSY:
-                self._held.setdefault(timer.spec.id, []).append(timer)
-                # Ends of runs on this node let it go at once; those on others are asked for again.
-                self._loop.call_later(_BUSY_AGAIN, self._let_go, timer.spec.id)
+                self._hold(timer)
             elif grant is Grant.EARLY:
                 # The clocks disagree. It stays, and is asked for again in a moment.
                 self._loop.call_later(0.05, self.take_in, (timer,))
@@ -560,6 +560,20 @@ class Engine:
             error, self._exit = self._exit, None
             # Raised from a callback it leaves the loop as if the program itself had raised it.
             self._loop.call_soon(_reraise, error)
+
+    def _hold(self, timer: Timer) -> None:
+        """Keep a due timer until the run it met has ended."""
+        job_id = timer.spec.id
+        self._held.setdefault(job_id, []).append(timer)
+        # The end of an attempt here lets it go at once. Ends elsewhere are asked for again, by one alarm a job:
+        # a job that is behind is held after each of its runs.
+        if job_id not in self._asking and not any(run.spec.id == job_id for run in self.running.values()):
+            self._asking.add(job_id)
+            self._loop.call_later(_BUSY_AGAIN, self._ask_again, job_id)
+
+    def _ask_again(self, job_id: str) -> None:
+        self._asking.discard(job_id)
+        self._let_go(job_id)
 
     def _let_go(self, job_id: str) -> None:
         """Consider the held timers of a job again."""

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakSet
 
 from asched.errors import InvalidArgument
-from asched.model import Job, Run
+from asched.views import Job, Run
 
 __all__ = ["EVENTS", "Event", "EventBus", "Hook", "Subscription"]
 

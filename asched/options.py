@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
-
-import orjson
 
 from asched.errors import InvalidArgument, InvalidTrigger
 from asched.instants import from_datetime
@@ -179,6 +176,11 @@ def fingerprint(spec: JobSpec, paused: bool, rule: Sequence[Callable[..., Any]])
 
     Function and id are not in it, so that an alias carries a job to its new name unchanged.
     """
+    # Imported here: only programs that declare jobs need them, and importing asched stays light.
+    import hashlib
+
+    import orjson
+
     words = [
         spec.trigger.fingerprint(), spec.group, spec.tags, spec.policy, spec.starting, spec.until, spec.max_runs,
         (spec.payload or b"").decode(), paused, [repr(error) for error in rule],

@@ -33,11 +33,11 @@ from asched.arguments import decode_arguments
 from asched.clock import Clock
 from asched.errors import InvalidArgument
 from asched.instants import SECOND, to_datetime
-from asched.model import ErrorInfo, JobSpec, Outcome, Reason
+from asched.model import ErrorInfo, JobSpec, Outcome, Reason, format_run_id
 from asched.registry import Function
 from asched.timers import Timers
 
-__all__ = ["BLOCKING", "CurrentRun", "Halt", "Runner", "current_run", "describe_error", "format_run_id"]
+__all__ = ["BLOCKING", "CurrentRun", "Halt", "Runner", "current_run", "describe_error"]
 
 log = logging.getLogger("asched")
 
@@ -198,10 +198,6 @@ _current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("as
 def current_run() -> CurrentRun | None:
     """Return the run that the caller is part of; ``None`` outside of one."""
     return _current.get()
-
-
-def format_run_id(run_id: int) -> str:
-    return format(run_id, "x")
 
 
 def describe_error(error: BaseException) -> ErrorInfo:
@@ -395,6 +391,12 @@ class Runner:
         run.halt = why
         if run.task is not None:
             run.task.cancel()
+            if not run.started:
+                # A task cancelled before its first step never enters its coroutine, which so cannot tell its end.
+                if run.spec.policy.in_process:
+                    self.in_threads -= 1
+                run.outcome = _HALTED[why]
+                self._over(run, self._now())
         elif not run._function.is_async:
             run.outcome = _HALTED[why]
             self.abandoned[run.spec.id] = self.abandoned.get(run.spec.id, 0) + 1
@@ -415,10 +417,15 @@ class Runner:
         # them, and the threads would hold up its exit until they have been idle for long enough.
         for _ in range(self.max_workers):
             self._calls.put(None)
-        busy = sum(self.abandoned.values())
-        while len(self._threads) > busy:
-            await asyncio.wait(self._threads, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+        # These threads are on their way out, which takes no virtual time.
+        offload.begin()
+        try:
             busy = sum(self.abandoned.values())
+            while len(self._threads) > busy:
+                await asyncio.wait(self._threads, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+                busy = sum(self.abandoned.values())
+        finally:
+            offload.end()
 
     # Timeouts
 
@@ -556,8 +563,6 @@ class Runner:
                 continue
             assert run.back is not None
             run.value, run.outcome = run.back
-            if isinstance(run.value, KeyboardInterrupt | SystemExit):
-                self._loop.call_soon(_reraise, run.value)
             self._over(run, self._now())
 
     def _return_abandoned(self, run: CurrentRun) -> None:

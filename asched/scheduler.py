@@ -39,16 +39,16 @@ from asched.events import Event, EventBus, Subscription
 from asched.instants import SECOND, to_datetime
 from asched.model import (
     Group,
-    Job,
     JobSpec,
     JobStatus,
     Node,
     Origin,
     Page,
     Reason,
-    Run,
     RunStatus,
     Statistics,
+    format_run_id,
+    parse_run_id,
 )
 from asched.options import (
     check_count,
@@ -63,7 +63,7 @@ from asched.options import (
 )
 from asched.planner import first_instant, jittered
 from asched.registry import Function, Registry
-from asched.runner import RunLog, format_run_id
+from asched.runner import RunLog
 from asched.store import (
     Change,
     ChangeKind,
@@ -87,7 +87,7 @@ from asched.triggers.config import from_config, to_config
 from asched.triggers.occurrences import next_instant
 from asched.triggers.zones import canonical
 from asched.version import VERSION
-from asched.views import job_view, node_view, parse_run_id, run_view, statistics_view
+from asched.views import Job, Run, node_view, statistics_view
 
 __all__ = ["Scheduler"]
 
@@ -643,7 +643,7 @@ class Scheduler:
         if self._bus.wanted and put.status is not PutStatus.KEPT:
             added = put.status is PutStatus.ADDED
             self._tell("job.added" if added else "job.updated", put.record.spec.id, None, {})
-        return job_view(put.record)
+        return Job(put.record)
 
     async def create_job(
         self,
@@ -699,7 +699,7 @@ class Scheduler:
         return planned
 
     async def get_job(self, id: str) -> Job:
-        return job_view(await self._job_record(id))
+        return Job(await self._job_record(id))
 
     async def _job_record(self, job_id: str) -> JobRecord:
         self._require()
@@ -737,7 +737,7 @@ class Scheduler:
         while True:
             ask = _LIST_LIMIT if wanted is None else min(wanted - len(jobs), _LIST_LIMIT)
             records, cursor = await self.store.list_jobs(which, ask, _check_cursor(cursor))
-            jobs.extend(job_view(record) for record in records)
+            jobs.extend(Job(record) for record in records)
             if cursor is None or (wanted is not None and len(jobs) >= wanted):
                 jobs.next_cursor = cursor
                 return jobs
@@ -776,7 +776,7 @@ class Scheduler:
         self._tell("job.updated", id, None, {})
         if paused is not record.paused:
             return await (self.pause_job(id) if paused else self.resume_job(id))
-        return job_view(put.record)
+        return Job(put.record)
 
     def _edited(self, spec: JobSpec, changes: Mapping[str, Any], now: int) -> tuple[JobSpec, bool]:
         """Return the spec with the changes, and whether the next run must be planned anew."""
@@ -899,7 +899,7 @@ class Scheduler:
         engine.supersede(answer.cancels)
         if answer.timer is not None:
             engine.take_in((answer.timer,))
-        return run_view(answer.run)
+        return Run(answer.run)
 
     # Groups
 
@@ -959,7 +959,7 @@ class Scheduler:
         [record] = await self.store.get_runs((parse_run_id(id),))
         if record is None:
             raise RunNotFound(id)
-        return run_view(record)
+        return Run(record)
 
     async def cancel_run(self, id: str) -> Run:
         """Cancel a run: a waiting one ends at once, a coroutine is cancelled, a thread is left behind.
@@ -1015,7 +1015,7 @@ class Scheduler:
         self._require()
         check_count(limit, "limit", least=1, most=_LIST_LIMIT)
         records, following = await self.store.list_runs(which, limit, _check_cursor(cursor))
-        return Page([run_view(record) for record in records], following)
+        return Page([Run(record) for record in records], following)
 
     async def get_dead_letters(self, limit: int = 100, cursor: str | None = None) -> Page[Run]:
         """Return the runs that failed for good and wait for a decision, newest first."""
@@ -1105,8 +1105,8 @@ class Scheduler:
                     found_runs = await self.store.get_runs(run_ids) if run_ids else []
                 except StoreUnavailable:
                     found_jobs, found_runs = [], []
-                jobs = {record.spec.id: job_view(record) for record in found_jobs if record is not None}
-                runs = {record.id: run_view(record) for record in found_runs if record is not None}
+                jobs = {record.spec.id: Job(record) for record in found_jobs if record is not None}
+                runs = {record.id: Run(record) for record in found_runs if record is not None}
                 for name, at, job_id, run_id, data in told:
                     run = None if run_id is None else runs.get(run_id)
                     text = None if run_id is None else format_run_id(run_id)

@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from asched.errors import TriggerNotStorable
-from asched.model import JSON, Attempt, CatchUp, Group, Job, Node, OnCrash, Overlap, Run, RunStatus, Statistics
+from asched.model import JSON, Attempt, CatchUp, Group, Node, OnCrash, Overlap, RunStatus, Statistics
 from asched.triggers import BuiltIn, Trigger
 from asched.triggers.config import SCHEDULE_TYPES, to_config
 from asched.triggers.interval import UNITS
+from asched.views import Job, Run
 from asched_web.http import masked
 from asched_web.validation import Schema
 

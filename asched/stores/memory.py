@@ -851,7 +851,7 @@ class MemoryStore:
                 continue
             accepted.append(True)
             status = end.status
-            if run.attempt == 1:
+            if run.attempt == 1 and (run.more is None or not run.more.attempts):
                 run.started = end.started
             if status is not RunStatus.SUCCEEDED or run.more is not None:
                 self._record_attempt(run, node, end.started, end.ended, end.outcome, end.error)

@@ -222,6 +222,8 @@ class SQLiteStore:
         self._users = 1
         self._guarded = lines
         self._guard = asyncio.create_task(_stop_at_the_end(lines))
+        # A task that is cancelled before its first step never comes to its except.
+        await asyncio.sleep(0)
 
     def _check_path(self) -> None:
         path = self.path
@@ -235,7 +237,8 @@ class SQLiteStore:
             )
         if self._read_only and not path.exists():
             raise InvalidArgument(f"there is no database {path} to look at", field="path")
-        if not self._read_only and path.exists() and not os.access(path, os.W_OK):
+        effective = os.access in os.supports_effective_ids
+        if not self._read_only and path.exists() and not os.access(path, os.W_OK, effective_ids=effective):
             raise StoreUnavailable(
                 f"{path} is read-only for this process; give it write permission, or open it read_only"
             )
@@ -599,6 +602,9 @@ class _Line(Generic[Book]):
     def call(self, work: Callable[[Book], T]) -> asyncio.Future[T]:
         """Queue a call; its future has the answer once it is committed."""
         future: asyncio.Future[T] = self._loop.create_future()
+        if self._stopped:
+            future.set_exception(StoreUnavailable(f"{self._path} is closed"))
+            return future
         self._waiting.append(_Call(work, future))
         # Not at once: what the loop calls in the same turn belongs into the same transaction.
         if self._flight is None and not self._scheduled:
@@ -643,6 +649,8 @@ class _Line(Generic[Book]):
                 call.future.set_result(call.answer)
             elif isinstance(error, asyncio.CancelledError):
                 call.future.cancel()
+            elif self._stopped and isinstance(error, ValueError):
+                call.future.set_exception(StoreUnavailable(f"{self._path} is closed"))
             else:
                 call.future.set_exception(_away(self._path, error))
         if self._waiting and not self._scheduled:
@@ -726,9 +734,7 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def _away(path: Path, error: BaseException) -> BaseException:
-    """Return the error of the contract for one of SQLite's, or of aiosqlite's for a closed connection."""
-    if isinstance(error, ValueError) and "Connection closed" in str(error):
-        return StoreUnavailable(f"{path} is closed")
+    """Return the error of the contract for one of SQLite's."""
     if not isinstance(error, sqlite3.Error):
         return error
     # An extended code has the plain one in its lowest byte.

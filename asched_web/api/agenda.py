@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from asched.errors import AschedError
 from asched.instants import SECOND, from_datetime, to_datetime
-from asched.model import Job
 from asched.triggers import BuiltIn, count_between, next_instant
+from asched.views import Job
 from asched_web.endpoint import Endpoint, Listing, checked_query
 from asched_web.http import Request
 from asched_web.schema import AGENDA_HOURS, moment

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from asched.errors import FunctionUnknown
 from asched.instants import from_datetime
-from asched.model import Job
 from asched.triggers import Trigger
 from asched.triggers import preview as preview_of
 from asched.triggers.config import from_config
+from asched.views import Job
 from asched_web.endpoint import Endpoint, Listing, checked_body, checked_query, path_text
 from asched_web.http import Problem, Request, Response, json_response
 from asched_web.schema import (

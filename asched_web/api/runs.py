@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from asched.model import Page, Run
+from asched.model import Page
+from asched.views import Run
 from asched_web.endpoint import Endpoint, Listing, checked_body, checked_query, path_text
 from asched_web.http import Problem, Request, Response, json_response
 from asched_web.schema import CURSOR, ID, LIMIT, RUN_STATUS, run_detail, run_json

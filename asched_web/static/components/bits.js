@@ -10,9 +10,10 @@ import { Icon } from "./icon.js";
 const TONES = {
   succeeded: "good", ok: "good", failed: "bad", timed_out: "bad", lost: "bad", error: "bad", timeout: "bad",
   running: "busy", pending: "busy", retrying: "warn", interrupted: "warn", missed: "warn", unresolved: "warn",
+  alive: "good", dead: "bad",
   paused: "idle", skipped: "idle", cancelled: "idle", finished: "idle", scheduled: "calm",
 };
-const tone = (name) => TONES[name] || "calm";
+export const tone = (name) => TONES[name] || "calm";
 
 export const State = ({ of, family = "status", plain }) => html`
   <span class=${cx("state", `tone-${tone(of)}`, plain && "plain")}><i class="dot"></i>${word(family, of)}</span>`;

@@ -1,0 +1,71 @@
+// Pictures are SVG with classes for colours: no canvas, no library, and the words beside them say the same.
+import { html } from "../ui.js";
+import { moment } from "../format.js";
+import { now } from "../store.js";
+
+const WIDTH = 600;
+
+/**
+ * Bars over a span of time, with three times below.
+ * @param {{bars: {key: any, parts: [string, number][], title: string}[], height: number, from: number, until: number,
+ *   label: string, chosen?: number, onChoose?: (key: any) => void}} props  parts are stacked from below
+ */
+export function Bars({ bars, height, from, until, label, chosen, onChoose }) {
+  const high = Number(height);
+  const most = Math.max(1, ...bars.map((bar) => bar.parts.reduce((sum, [, n]) => sum + n, 0)));
+  const width = WIDTH / bars.length;
+  const gap = Math.min(2, width * 0.25);
+  const paths = {};
+  bars.forEach((bar, i) => {
+    let y = high;
+    for (const [tone, n] of bar.parts) {
+      if (!n) continue;
+      // Square roots keep one start visible beside a thousand.
+      const size = Math.max(2, (Math.sqrt(n) / Math.sqrt(most)) * (high - 2) * (bar.parts.length > 1 ? 0.96 : 1));
+      y -= size;
+      paths[tone] = `${paths[tone] || ""}M${(i * width).toFixed(1)} ${Math.max(0, y).toFixed(1)}h${(width - gap).toFixed(1)}v${size.toFixed(1)}h-${(width - gap).toFixed(1)}z`;
+    }
+  });
+  const choose = (event) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const place = Math.floor(((event.clientX - box.left) / box.width) * bars.length);
+    onChoose(bars[Math.max(0, Math.min(bars.length - 1, place))].key);
+  };
+  const hover = (event) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const bar = bars[Math.max(0, Math.min(bars.length - 1, Math.floor(((event.clientX - box.left) / box.width) * bars.length)))];
+    const title = event.currentTarget.querySelector("title");
+    if (title && bar && title.textContent !== bar.title) title.textContent = bar.title;
+  };
+  const middle = (from + until) / 2;
+  const present = now.peek();
+  return html`<figure class="chart"><svg class=${onChoose ? "pick" : ""} viewBox=${`0 0 ${WIDTH} ${high}`} height=${high} preserveAspectRatio="none" role="img" aria-label=${label}
+      onClick=${onChoose && choose} onPointerMove=${hover}><title>${label}</title>
+      <rect class="hit" width=${WIDTH} height=${high} />
+      ${chosen !== undefined && chosen !== null ? html`<rect class="chosen" x=${chosen * width} width=${width} height=${high} />` : null}
+      <path class="axis" d=${`M0 ${high - 0.5}H${WIDTH}`} />
+      ${Object.entries(paths).map(([tone, d]) => html`<path key=${tone} class=${`fill-${tone}`} d=${d} />`)}</svg>
+    <figcaption class="nums" aria-hidden="true"><span>${moment(from, present, undefined, false)}</span><span>${moment(middle, present, undefined, false)}</span><span>${moment(until, present, undefined, false)}</span></figcaption></figure>`;
+}
+
+/** Runs of a job as bars: height is how long each took, colour and cross how it ended. Oldest first. */
+export function RunChart({ runs, label, toneOf, seconds, titleOf, onOpen }) {
+  const high = 96;
+  const width = Math.min(20, WIDTH / Math.max(runs.length, 30));
+  const most = Math.max(0.001, ...runs.map((run) => seconds(run) ?? 0));
+  // A shortcut for the pointer; the list below has a link for each.
+  const open = (event) => {
+    const i = event.target.dataset.i;
+    if (i !== undefined) onOpen(runs[i]);
+  };
+  return html`<svg class="run-chart pick" viewBox=${`0 0 ${WIDTH} ${high}`} preserveAspectRatio="xMaxYMax meet" role="img" aria-label=${label} onClick=${open}>
+    <path class="axis" d=${`M0 ${high - 0.5}H${WIDTH}`} />
+    ${runs.map((run, i) => {
+      const tone = toneOf(run);
+      const size = Math.max(3, ((seconds(run) ?? 0) / most) * (high - 10));
+      const x = WIDTH - (runs.length - i) * width;
+      return html`<g key=${run.run_id}><rect class=${`fill-${tone}`} x=${x} y=${high - size} width=${width * 0.78} height=${size} rx="1" />
+        ${tone === "bad" ? html`<path class="cross" d=${`M${x + width * 0.39 - 2.5} ${high - size - 7}l5 5m0-5l-5 5`} />` : null}
+        <rect class="hit" data-i=${i} x=${x} y="0" width=${width} height=${high}><title>${titleOf(run)}</title></rect></g>`;
+    })}</svg>`;
+}
