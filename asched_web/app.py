@@ -305,15 +305,17 @@ class App:
         """Start the scheduler unless it runs; at the end close the streams, and stop what was started here."""
         self._warn_once()
         self._arm()
-        async with _running(self.site.scheduler, drain):
-            try:
-                yield
-            finally:
-                hub = self.site.open_hub
-                if hub is not None:
-                    await hub.aclose()
-        if self._install_signal_handlers:
-            uninstall_shutdown_handlers(self.site.scheduler)
+        try:
+            async with _running(self.site.scheduler, drain):
+                try:
+                    yield
+                finally:
+                    hub = self.site.open_hub
+                    if hub is not None:
+                        await hub.aclose()
+        finally:
+            if self._install_signal_handlers:
+                uninstall_shutdown_handlers(self.site.scheduler)
 
     def _arm(self) -> None:
         if self._install_signal_handlers:

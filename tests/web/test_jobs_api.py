@@ -8,7 +8,8 @@ import pytest
 from web.driver import Client
 from web.sample import HOSTILE, MODULE, interval_job
 
-from asched import Scheduler
+from asched import Scheduler, StoreUnavailable
+from asched_web import create_app
 
 SCHEDULES: dict[str, tuple[str, dict[str, Any], str]] = {
     "seconds": ("interval", {"interval": 90, "unit": "seconds"}, "Every 90 seconds"),
@@ -379,3 +380,35 @@ async def test_a_stopped_scheduler_is_shown_as_such(client: Client, scheduler: S
     assert (200, False, None) == (status.status, status.json()["running"], status.json()["statistics"])
     assert (503, {"status": "stopped"}) == (health.status, health.json())
     assert (503, "2") == (jobs.status, jobs.headers["retry-after"])
+
+
+class Away(Scheduler):
+    """A scheduler that runs and cannot reach its store."""
+
+    @property
+    def store_available(self) -> bool:
+        return False
+
+    async def get_jobs(self, *args: Any, **options: Any) -> Any:
+        raise StoreUnavailable("cannot reach postgresql://u:hunter2@h/db")
+
+    async def get_statistics(self) -> Any:
+        raise StoreUnavailable("cannot reach postgresql://u:hunter2@h/db")
+
+
+async def test_a_store_that_is_away_is_told_and_its_password_is_not() -> None:
+    async with Away() as scheduler:
+        client = Client(create_app(scheduler, install_signal_handlers=False))
+        health = await client.get("/healthz")
+        jobs = await client.get("/api/jobs")
+        stream = client.stream()
+        snapshot = await stream.until("snapshot")
+        await stream.leave()
+        await client.app.site.hub.aclose()  # type: ignore[attr-defined]
+
+    assert (503, {"status": "store_unavailable"}) == (health.status, health.json())
+    assert (503, "Store is unavailable") == (jobs.status, jobs.json()["error"])
+    assert b"hunter2" not in jobs.body
+    assert (True, False, None) == (
+        snapshot.data["running"], snapshot.data["store_available"], snapshot.data["statistics"],
+    )  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +44,20 @@ async def test_every_endpoint_is_in_the_document_and_nothing_else(client: Client
 
     assert {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS} | {("GET", "/events")} == shown
     assert "3.1.0" == document["openapi"]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "http-api.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the pages are not where the tests are")
+def test_every_endpoint_is_on_the_page() -> None:
+    named = set()
+    for row in re.findall(r"^\| `([A-Z]+) ([^`?]+)[^`]*`((?:, `/\w+`)*) \|", PAGE.read_text("utf-8"), re.MULTILINE):
+        method, path, others = row
+        named |= {(method, path)} | {(method, path.rpartition("/")[0] + other) for other in re.findall(r"/\w+", others)}
+    routed = {(endpoint.method, endpoint.path.replace("{job_id}", "{id}")) for endpoint in ENDPOINTS}
+
+    assert routed | {("GET", "/"), ("GET", "/events")} == named
 
 
 async def test_every_object_in_the_document_is_closed(client: Client) -> None:
