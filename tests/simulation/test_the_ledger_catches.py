@@ -1,0 +1,229 @@
+"""The simulation can fail: with one rule of the scheduler broken, some small world differs from its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+from simulation.play import differences, play
+from simulation.world import small
+
+import asched.engine
+import asched.planner
+import asched.stores.memory
+import asched.triggers.calendar
+import asched.triggers.cron
+from asched import retry
+from asched.engine import Engine
+from asched.errors import InvalidTrigger
+from asched.instants import DAY, MINUTE
+from asched.model import Backoff, CatchUp, JobSpec, RunStatus
+from asched.runner import Runner
+from asched.store import Claim, Gap, Timer
+from asched.stores import MemoryStore
+from asched.stores.memory import _Job, _Past, _Run
+from asched.triggers import Interval
+
+# Worlds in which, between them, every rule below is at work.
+WORLDS = range(40)
+
+Breaks = Callable[[pytest.MonkeyPatch], None]
+
+
+def next_is_taken_from_now(patch: pytest.MonkeyPatch) -> None:
+    plan = asched.engine.plan
+
+    def broken(timer: Timer, token: int, now: int, since: int, chance: Callable[[], float]) -> Claim:
+        claim = plan(timer, token, now, since, chance)
+        if claim.timer.attempt or not isinstance(timer.spec.trigger, Interval) or claim.next_planned is None:
+            return claim
+        later = now + timer.spec.trigger.step_us
+        return claim._replace(next_planned=later, next_due=later)
+
+    patch.setattr(asched.engine, "plan", broken)
+
+
+def what_was_missed_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    plan = asched.engine.plan
+    patch.setattr(asched.engine, "plan", lambda timer, *rest: plan(timer, *rest)._replace(gap=None))
+
+
+def gaps_count_one_too_few(patch: pytest.MonkeyPatch) -> None:
+    def broken(spec: JobSpec, status: RunStatus, reason: object, first: int, last: int) -> Gap:
+        gap = gap_of(spec, status, reason, first, last)  # type: ignore[arg-type]
+        return gap._replace(instants=max(1, gap.instants - 1))
+
+    gap_of = asched.planner._gap
+    patch.setattr(asched.planner, "_gap", broken)
+
+
+def a_resume_plans_one_instant_late(patch: pytest.MonkeyPatch) -> None:
+    resumed = asched.stores.memory.passed_while_paused
+
+    def broken(spec: JobSpec, planned: int | None, now: int) -> tuple[Gap | None, int | None]:
+        gap, upcoming = resumed(spec, planned, now)
+        return gap, upcoming if upcoming is None else asched.planner.instant_after(spec, upcoming)
+
+    patch.setattr(asched.stores.memory, "passed_while_paused", broken)
+
+
+def instants_passed_in_a_pause_are_caught_up(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(asched.stores.memory, "passed_while_paused", lambda spec, planned, now: (None, planned))
+
+
+def fixed_times_come_in_both_passes_of_a_fold(patch: pytest.MonkeyPatch) -> None:
+    for module in (asched.triggers.calendar, asched.triggers.cron):
+        _force_plan(patch, module, follows=True)
+
+
+def wildcards_come_once_in_a_fold(patch: pytest.MonkeyPatch) -> None:
+    for module in (asched.triggers.calendar, asched.triggers.cron):
+        _force_plan(patch, module, follows=False)
+
+
+def _force_plan(patch: pytest.MonkeyPatch, module: ModuleType, follows: bool) -> None:
+    plan = module.plan
+    patch.setattr(module, "plan", lambda pattern, zone, _: plan(pattern, zone, follows))
+
+
+def the_window_is_two_hours_longer(patch: pytest.MonkeyPatch) -> None:
+    plan = asched.engine.plan
+
+    def broken(timer: Timer, token: int, now: int, since: int, chance: Callable[[], float]) -> Claim:
+        policy = timer.spec.policy
+        if policy.catch_up is CatchUp.ALL and policy.catch_up_window is not None:
+            longer = policy._replace(catch_up_window=policy.catch_up_window + 7200)
+            claim = plan(timer._replace(spec=timer.spec._replace(policy=longer)), token, now, since, chance)
+            return claim._replace(timer=timer)
+        return plan(timer, token, now, since, chance)
+
+    patch.setattr(asched.engine, "plan", broken)
+
+
+def a_downtime_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    plan = asched.engine.plan
+    patch.setattr(asched.engine, "plan", lambda timer, token, now, since, chance: plan(timer, token, now, -DAY, chance))
+
+
+def jobs_end_six_hours_before_until(patch: pytest.MonkeyPatch) -> None:
+    after = asched.planner.instant_after
+
+    def broken(spec: JobSpec, planned: int) -> int | None:
+        upcoming = after(spec, planned)
+        return (
+            None if spec.until is not None and upcoming is not None and upcoming > spec.until - DAY // 4 else upcoming
+        )
+
+    patch.setattr(asched.planner, "instant_after", broken)
+
+
+def retries_wait_a_millisecond_more(patch: pytest.MonkeyPatch) -> None:
+    delay = retry.delay
+
+    def broken(backoff: Backoff, failed: int, chance: float) -> float:
+        return delay(backoff, failed, chance) + 0.001
+
+    patch.setattr(retry, "delay", broken)
+
+
+def one_retry_too_many(patch: pytest.MonkeyPatch) -> None:
+    end_failed = Engine._end_failed
+
+    def broken(self: Engine, run: asched.engine.CurrentRun, *rest: object) -> object:
+        policy = run.spec.policy
+        spec, run.spec = run.spec, run.spec._replace(policy=policy._replace(max_retries=policy.max_retries + 1))
+        try:
+            return end_failed(self, run, *rest)  # type: ignore[arg-type]
+        finally:
+            run.spec = spec
+
+    patch.setattr(Engine, "_end_failed", broken)
+
+
+def a_run_that_queued_is_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MemoryStore, "_unqueue", lambda self, job: [])
+
+
+def waiting_runs_do_not_count_as_active(patch: pytest.MonkeyPatch) -> None:
+    wait = MemoryStore._wait
+
+    def broken(self: MemoryStore, run: _Run, *rest: object) -> list[Timer]:
+        timers = wait(self, run, *rest)  # type: ignore[arg-type]
+        assert run.job.past is not None
+        run.job.past.active.pop(run.id, None)
+        return timers
+
+    patch.setattr(MemoryStore, "_wait", broken)
+
+
+def runs_by_hand_count_for_max_runs(patch: pytest.MonkeyPatch) -> None:
+    queue = MemoryStore._queue
+
+    def broken(self: MemoryStore, job: _Job, past: _Past, *rest: int, manual: bool) -> _Run:
+        past.planned_runs += manual
+        if manual:
+            past.gap = None
+        return queue(self, job, past, *rest, manual=manual)
+
+    patch.setattr(MemoryStore, "_queue", broken)
+
+
+def a_step_back_replans_everything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(asched.engine, "_CORRECTION", MINUTE)
+
+
+def intervals_stand_still_after_a_step_back(patch: pytest.MonkeyPatch) -> None:
+    async def broken(self: object, now: int, correction: bool) -> None:
+        return None
+
+    patch.setattr(asched.Scheduler, "_replan", broken)
+
+
+def timeouts_are_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
+    arm = Runner._arm
+
+    def broken(self: Runner) -> None:
+        self._loop.call_later(0.001, arm, self)
+
+    patch.setattr(Runner, "_arm", broken)
+
+
+BROKEN: list[Breaks] = [
+    next_is_taken_from_now,
+    what_was_missed_is_forgotten,
+    gaps_count_one_too_few,
+    a_resume_plans_one_instant_late,
+    instants_passed_in_a_pause_are_caught_up,
+    the_window_is_two_hours_longer,
+    fixed_times_come_in_both_passes_of_a_fold,
+    wildcards_come_once_in_a_fold,
+    a_downtime_is_not_noticed,
+    jobs_end_six_hours_before_until,
+    retries_wait_a_millisecond_more,
+    one_retry_too_many,
+    a_run_that_queued_is_lost,
+    waiting_runs_do_not_count_as_active,
+    runs_by_hand_count_for_max_runs,
+    a_step_back_replans_everything,
+    intervals_stand_still_after_a_step_back,
+    timeouts_are_a_millisecond_late,
+]
+
+
+@pytest.mark.parametrize("breaks", BROKEN, ids=lambda breaks: breaks.__name__)
+def test_some_world_shows_that(breaks: Breaks, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks(monkeypatch)
+
+    found = None
+    for seed in WORLDS:
+        world = small(seed)
+        try:
+            found = differences(world, play(world))
+        except InvalidTrigger as error:
+            # A trigger with other rules may end before it began.
+            found = [str(error)]
+        if found:
+            break
+
+    assert found
