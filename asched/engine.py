@@ -316,18 +316,24 @@ class Engine:
             function = registry.get(spec.func)
             if function is None:
                 continue  # it stays in the store, where the next look leaves it too
-            if abandoned and spec.id in abandoned and spec.policy.overlap is not Overlap.ALLOW:
-                if timer.attempt:
-                    self._held.setdefault(spec.id, []).append(timer)
-                else:
-                    claims.append(plan_skip(timer, next(tokens), now, Reason.ABANDONED, random.random))
-                continue
-            if not function.is_async or spec.policy.in_process:
-                if threads <= 0:
-                    waiting.append(timer)
+            try:
+                if abandoned and spec.id in abandoned and spec.policy.overlap is not Overlap.ALLOW:
+                    if timer.attempt:
+                        self._held.setdefault(spec.id, []).append(timer)
+                    else:
+                        claims.append(plan_skip(timer, next(tokens), now, Reason.ABANDONED, random.random))
                     continue
-                threads -= 1
-            claims.append(plan(timer, next(tokens), now, since, random.random))
+                if not function.is_async or spec.policy.in_process:
+                    if threads <= 0:
+                        waiting.append(timer)
+                        continue
+                    threads -= 1
+                claims.append(plan(timer, next(tokens), now, since, random.random))
+            except Exception:  # noqa: BLE001 - user code: a trigger class of the user's own
+                log.exception(
+                    "the trigger of job %s failed; the job stands still until it is changed or the scheduler "
+                    "starts again", spec.id,
+                )  # fmt: skip
         return claims
 
     def _take_up(self, claims: Sequence[Claim], answers: Sequence[Claimed]) -> None:

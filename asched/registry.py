@@ -77,7 +77,10 @@ class Registry:
             return self._functions[known], False
         own_name, stable = _own_name(func)
         if stable:
-            return self._keep(own_name, func, stable=True), own_name in self._functions
+            holder = self._functions.get(own_name)
+            if holder is not None and not _same_place(holder.call, func):
+                raise _taken(own_name, holder.call, func)
+            return self._keep(own_name, func, stable=True), holder is not None
         if durable:
             raise UnstableFunction(
                 f"{own_name} is a lambda, a local function, a partial or an object: a later process cannot find it "
@@ -94,9 +97,7 @@ class Registry:
             name = f"{_module_name(getattr(func, '__module__', None) or type(func).__module__)}:{name}"
         holder = self._functions.get(name)
         if holder is not None and holder.call != func and not _same_place(holder.call, func):
-            raise InvalidArgument(
-                f"{name!r} is the name of {holder.call!r} already; register {func!r} under another name", field="name"
-            )
+            raise _taken(name, holder.call, func)
         return self._keep(name, func, stable=True), holder is not None
 
     def _name_of(self, func: Callable[..., Any]) -> str | None:
@@ -151,6 +152,10 @@ def _same_place(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
     if not (inspect.isfunction(old) and inspect.isfunction(new)):
         return False
     return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__) and "<" not in new.__qualname__
+
+
+def _taken(name: str, old: Callable[..., Any], new: Callable[..., Any]) -> InvalidArgument:
+    return InvalidArgument(f"{name!r} is the name of {old!r} already; register {new!r} under another name", field="name")
 
 
 def _is_async(func: Callable[..., Any]) -> bool:
