@@ -218,21 +218,28 @@ def _table(
     width: int,
 ) -> list[str]:
     now = to_datetime(_CLOCK.now())
-    rows: list[tuple[str, ...]] = [("JOB", "GROUP", "WHEN", "STATUS", "NEXT", "RUNS", "FAILED", "LAST")]
-    rows += [_row(job, now, progress.get(job.id)) for job in jobs]
+    rows: list[tuple[str, ...]] = [_HEADINGS, *(_row(job, now, progress.get(job.id)) for job in jobs)]
+    statuses = [row[_HEADINGS.index("STATUS")] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown = list(range(len(_HEADINGS)))
+    for heading in _DISPENSABLE:
+        if sum(widths[column] + 2 for column in shown) - 2 > width:
+            shown.remove(_HEADINGS.index(heading))
     lines = [
         title,
         f"{_count(stats.total_runs, 'run')}, {stats.success_rate:.0%} good, {stats.active_runs} active    Ctrl+C ends",
         "",
     ]
-    styles = ["\x1b[1m", *(_STYLES.get(row[3], "") for row in rows[1:])]
+    styles = ["\x1b[1m", *(_STYLES.get(status, "") for status in statuses[1:])]
     for row, style in zip(rows, styles, strict=True):
-        text = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+        text = "  ".join(row[column].ljust(widths[column]) for column in shown).rstrip()
         lines.append(f"{style}{_cut(text, width)}\x1b[0m" if style else _cut(text, width))
     return [*lines, "", *(_cut(line, width) for line in events)]
 
 
+_HEADINGS: Final = ("JOB", "GROUP", "WHEN", "STATUS", "NEXT", "RUNS", "FAILED", "LAST")
+# What a narrow terminal does without, first things first.
+_DISPENSABLE: Final = ("GROUP", "WHEN", "FAILED", "RUNS")
 _STYLES: Final = {"running": "\x1b[36m", "paused": "\x1b[2m", "finished": "\x1b[2m"}
 
 

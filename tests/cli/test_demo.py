@@ -89,10 +89,12 @@ def test_second_demo_in_one_folder_names_the_first(start, asched) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_demo_on_a_terminal_redraws_a_table_and_gives_the_screen_back(tmp_path: Path) -> None:
+def on_a_terminal(folder: Path, columns: int) -> str:
+    """Return all that a terminal of this width is sent."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "asched", "demo", "--memory", "--no-browser", "--port", "0", "--seconds", "3"]
-    with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "TERM": "xterm"}, stdout=theirs) as process:
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "30"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=theirs) as process:
         os.close(theirs)
         shown = b""
         # Linux says EIO, macOS nothing, once the other side is closed.
@@ -102,13 +104,25 @@ def test_demo_on_a_terminal_redraws_a_table_and_gives_the_screen_back(tmp_path: 
         except OSError:
             pass
         os.close(ours)
-
-    text = shown.decode()
     assert 0 == process.returncode
+    return shown.decode()
+
+
+def test_demo_on_a_terminal_redraws_a_table_and_gives_the_screen_back(tmp_path: Path) -> None:
+    text = on_a_terminal(tmp_path, columns=150)
+
     assert 1 == text.count("\x1b[?1049h") == text.count("\x1b[?1049l")
     assert text.count("JOB") >= 3
     assert "Weekdays at 09:00 (Asia/Tokyo)" in text
-    assert "run in all" in text.partition("\x1b[?1049l")[2] or "runs in all" in text.partition("\x1b[?1049l")[2]
+    assert re.search(r"runs? in all", text.partition("\x1b[?1049l")[2])
+
+
+def test_demo_on_a_narrow_terminal_leaves_out_what_matters_least(tmp_path: Path) -> None:
+    table = on_a_terminal(tmp_path, columns=80).rpartition("\x1b[H")[2].partition("\x1b[J")[0]
+
+    lines = [re.sub(r"\x1b\[[0-9?]*[A-Za-z]", "", line).rstrip() for line in table.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert ["JOB", "STATUS", "NEXT", "RUNS", "FAILED", "LAST"] == lines[3].split()
 
 
 def test_demo_without_aiosqlite_says_so_and_uses_memory(tmp_path: Path) -> None:
