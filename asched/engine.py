@@ -329,7 +329,7 @@ class Engine:
                         continue
                     threads -= 1
                 claims.append(plan(timer, next(tokens), now, since, random.random))
-            except Exception:  # noqa: BLE001 - user code: a trigger class of the user's own
+            except Exception:  # user code: a trigger class of the user's own
                 log.exception(
                     "the trigger of job %s failed; the job stands still until it is changed or the scheduler "
                     "starts again", spec.id,

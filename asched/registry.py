@@ -155,7 +155,9 @@ def _same_place(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
 
 
 def _taken(name: str, old: Callable[..., Any], new: Callable[..., Any]) -> InvalidArgument:
-    return InvalidArgument(f"{name!r} is the name of {old!r} already; register {new!r} under another name", field="name")
+    return InvalidArgument(
+        f"{name!r} is the name of {old!r} already; register {new!r} under another name", field="name"
+    )
 
 
 def _is_async(func: Callable[..., Any]) -> bool:

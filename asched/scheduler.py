@@ -846,23 +846,20 @@ class Scheduler:
 
     async def pause_job(self, id: str) -> Job:
         """Plan no more runs. What runs goes on; a waiting retry waits for the job to be resumed."""
-        record = await self._job_record(id)
-        await self._pause(Selection(ids=(id,)))
-        return await self.get_job(record.spec.id)
+        records = await self._pause(_only(id))
+        return Job(records[0]) if records else await self.get_job(id)
 
     async def resume_job(self, id: str) -> Job:
         """Plan from now on. Instants passed meanwhile are recorded as skipped, not caught up."""
-        record = await self._job_record(id)
-        await self._resume(Selection(ids=(id,)))
-        return await self.get_job(record.spec.id)
+        records = await self._resume(_only(id))
+        return Job(records[0]) if records else await self.get_job(id)
 
     async def cancel_job(self, id: str, running: Literal["finish", "cancel"] = "finish") -> None:
         """Delete a job. Its waiting retries end; a running attempt ends by itself or is cancelled.
 
         The history keeps its runs. A declared job stays deleted until its declaration changes.
         """
-        await self._job_record(id)
-        if not await self._cancel(Selection(ids=(id,)), running):
+        if not await self._cancel(_only(id), running):
             raise JobNotFound(id)
 
     async def cancel_job_by_name(self, func_name: str) -> int:
@@ -910,30 +907,30 @@ class Scheduler:
 
     async def pause_group(self, group: str) -> int:
         """Pause the jobs that are in the group now, in one step; return how many were not paused."""
-        return await self._pause(Selection(group=check_label(group, "group")))
+        return len(await self._pause(Selection(group=check_label(group, "group"))))
 
     async def resume_group(self, group: str) -> int:
-        return await self._resume(Selection(group=check_label(group, "group")))
+        return len(await self._resume(Selection(group=check_label(group, "group"))))
 
     async def cancel_group(self, group: str) -> int:
         return await self._cancel(Selection(group=check_label(group, "group")))
 
-    async def _pause(self, which: Selection) -> int:
+    async def _pause(self, which: Selection) -> list[JobRecord]:
         self._require()
         await self._settle()
         records = await self.store.pause_jobs(which)
         for record in records:
             self._tell("job.paused", record.spec.id, None, {})
-        return len(records)
+        return records
 
-    async def _resume(self, which: Selection) -> int:
+    async def _resume(self, which: Selection) -> list[JobRecord]:
         engine = self._require()
         await self._settle()
         records, timers = await self.store.resume_jobs(which)
         engine.take_in(timers)
         for record in records:
             self._tell("job.resumed", record.spec.id, None, {})
-        return len(records)
+        return records
 
     async def _cancel(self, which: Selection, running: str = "finish") -> int:
         engine = self._require()
@@ -1224,6 +1221,12 @@ def _make_store(store: object) -> Store:
             f"store must be a URL such as 'sqlite:///jobs.db', a store object or None, not {store!r}", field="store"
         )
     return store  # type: ignore[return-value]  # a store of the user's own is held to the contract by its tests
+
+
+def _only(job_id: str) -> Selection:
+    if not isinstance(job_id, str):
+        raise JobNotFound(job_id)
+    return Selection(ids=(job_id,))
 
 
 def _check_cursor(cursor: str | None) -> str | None:

@@ -104,8 +104,10 @@ class _Past:
     )
 
     def __init__(self) -> None:
-        self.active: dict[int, _Run] = {}
-        self.recent: list[_Kept] = []
+        # Tuples, though they are replaced at each change: they are short, mostly empty or of one, and a tuple of
+        # plain runs is no concern of the garbage collector, while a list or a dict of each job is.
+        self.active: tuple[_Run, ...] = ()
+        self.recent: tuple[_Kept, ...] = ()
         """The last ended ones, oldest first."""
         self.runs = 0
         self.failures = 0
@@ -451,7 +453,7 @@ class MemoryStore:
             self._plain.update((plain[1], plain) for plain in renamed.values())
             self._history = deque(renamed.get(_turn(kept), kept) for kept in self._history)
             if job.past is not None:
-                job.past.recent = [renamed.get(_turn(kept), kept) for kept in job.past.recent]
+                job.past.recent = tuple(renamed.get(_turn(kept), kept) for kept in job.past.recent)
 
     def _add(self, item: PutItem, now: int) -> Put:
         self._serial += 1
@@ -561,7 +563,7 @@ class MemoryStore:
             if job.spec.origin is Origin.DECLARED:
                 self._tombstones[job.spec.id] = job.spec.declaration
             if job.past is not None:
-                for run in list(job.past.active.values()):
+                for run in job.past.active:
                     if run.token:
                         runs.append(Cancelled(run.id, RunStatus.RUNNING, run.token, run.epoch, job.spec.id))
                     else:
@@ -672,7 +674,7 @@ class MemoryStore:
     def _waits(self, job: _Job) -> list[Timer]:
         if job.past is None:
             return []
-        return [self._waiting[run_id] for run_id in job.past.active if run_id in self._waiting]
+        return [self._waiting[run.id] for run in job.past.active if run.id in self._waiting]
 
     def _manual(self, timer: Timer) -> bool:
         more = self._runs[timer.id].more
@@ -756,7 +758,8 @@ class MemoryStore:
         run = _Run(
             token, job, planned, due, spec.payload, RunStatus.RUNNING, 1, token, node.epoch, fence, node.info.name, now
         )
-        self._runs[token] = past.active[token] = node.live[token] = run
+        self._runs[token] = node.live[token] = run
+        past.active = (*past.active, run)
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
         return _new(Claimed, (Grant.STARTED, token, token, fence, job.timer, cancels))
@@ -963,7 +966,8 @@ class MemoryStore:
     def _queue(self, job: _Job, past: _Past, run_id: int, planned: int, due: int, *, manual: bool) -> _Run:
         """Make a waiting run; it cannot be claimed before it has a timer."""
         run = _Run(run_id, job, planned, due, job.spec.payload)
-        self._runs[run_id] = past.active[run_id] = run
+        self._runs[run_id] = run
+        past.active = (*past.active, run)
         more = self._more(run)
         more.manual = manual
         more.queued = not manual
@@ -1002,7 +1006,7 @@ class MemoryStore:
         past = job.past
         if past is None or len(past.active) != 1 or job.rev < 0:
             return []
-        [run] = past.active.values()
+        [run] = past.active
         if run.more is None or not run.more.queued:
             return []
         run.more.queued = False
@@ -1012,7 +1016,7 @@ class MemoryStore:
     def _supersede(self, past: _Past, now: int) -> tuple[int, ...]:
         """End the job's waiting runs and return the tokens of those that execute."""
         tokens = []
-        for run in list(past.active.values()):
+        for run in past.active:
             if run.token:
                 self._more(run).cancel = Reason.SUPERSEDED
                 self._hint(run.epoch, 0)
@@ -1027,7 +1031,8 @@ class MemoryStore:
         past = job.past
         assert past is not None
         run_id = run.id
-        past.active.pop(run_id, None)
+        active = past.active
+        past.active = () if active == (run,) else tuple(other for other in active if other is not run)
         if self._waiting and self._waiting.pop(run_id, None) is not None:
             self._heap(job).discard(run_id)
         run.token = run.epoch = 0
@@ -1100,11 +1105,13 @@ class MemoryStore:
             run.listed = True
             kept = run
         recent = past.recent
-        recent.append(kept)
-        if len(recent) > self._limits.kept_per_job:
-            last = recent.pop(0)
-            if not self._is_listed(last):
-                self._forget(last)
+        most = self._limits.kept_per_job
+        if len(recent) < most:
+            past.recent = (*recent, kept)
+        elif most:
+            past.recent = (*recent[1:], kept)
+            if not self._is_listed(recent[0]):
+                self._forget(recent[0])
         self._history.append(kept)
         if len(self._history) > self._limits.history:
             self._unlist()
@@ -1345,7 +1352,7 @@ def _read_place(cursor: str) -> tuple[bool, int, int]:
 
 
 def _has_queued(past: _Past) -> bool:
-    return any(run.more is not None and run.more.queued for run in past.active.values())
+    return any(run.more is not None and run.more.queued for run in past.active)
 
 
 def _matches(spec: JobSpec, query: str) -> bool:

@@ -13,6 +13,7 @@ from asched.triggers.describe import describe_delay, describe_once
 from asched.triggers.plan import Note
 from asched.triggers.timeline import EPOCH_NAIVE, MIN_INSTANT, timeline
 from asched.triggers.wallclock import zone_name
+from asched.triggers.zones import canonical
 
 __all__ = ["Once"]
 
@@ -100,9 +101,16 @@ class Once(BuiltIn):
             if instant > MAX_INSTANT:
                 raise InvalidTrigger("the delay ends after the year 9999", field="at")
             return type(self)(to_datetime(instant), timezone=self.timezone or timezone)
-        if self.timezone is None:
+        if self.timezone is not None:
+            return self
+        if self._at.tzinfo is None:
             return type(self)(self._at, timezone=timezone)
-        return self
+        # The instant is fixed and the zone only shows it; reading everything again would double the cost of a job.
+        shown = object.__new__(type(self))
+        shown._set("_at", self._at)
+        shown._set("timezone", canonical(timezone))
+        shown._set("_instant", self._instant)
+        return shown
 
     def describe(self, lang: Lang = "en") -> str:
         check_lang(lang)
