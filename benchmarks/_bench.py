@@ -219,7 +219,11 @@ class Benchmark:
                 name: {"median": statistics.median(v), "min": min(v), "max": max(v), "values": v}
                 for name, v in row.values.items()
             }
-            if base is not None and self.key in row.values:
+            if quick and row.quick:
+                line["name"] += f" (--quick: {', '.join(f'{k}={v}' for k, v in row.quick.items())})"
+            # A smaller measurement has no ratio to a larger one.
+            alike = base is not None and (not quick or base.quick == row.quick)
+            if base is not None and alike and self.key in row.values:
                 line["times_limit"] = _ratio(row.values[self.key], base.values[self.key])
             lines.append(line)
         return {
@@ -235,22 +239,22 @@ class Benchmark:
             "goals": [
                 verdict
                 for goal in self.goals
-                if goal.python in (None, version) and (verdict := _judge(goal, rows)) is not None
+                if goal.python in (None, version) and (verdict := _judge(goal, rows, quick)) is not None
             ],
         }
 
 
-def _judge(goal: Goal, rows: list[Row]) -> Report | None:
+def _judge(goal: Goal, rows: list[Row], quick: bool) -> Report | None:
     metric = goal.metric
 
     def of(role: str) -> list[Row]:
         return [row for row in rows if row.case == goal.case and row.role == role and metric in row.values]
 
     ours = next((row for row in of(OURS) if goal.row in (None, row.name)), None)
-    if ours is None:
-        return None
+    if ours is None or (quick and ours.quick and goal.at_most is not None):
+        return None  # the goal is about the full size
     limit = next(iter(of(LIMIT)), None) if goal.compared else None
-    peers = [row for row in of(PEER) if goal.compared and not row.smaller]
+    peers = [row for row in of(PEER) if goal.compared and not row.smaller and not (quick and row.quick != ours.quick)]
     peer = min(peers, key=lambda row: statistics.median(row.values[metric]), default=None)
     reached = statistics.median(ours.values[metric])
     bound = goal.at_most

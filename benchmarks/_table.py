@@ -60,8 +60,9 @@ def write_table() -> str:
         machine = report.get("machine", {})
         python = ".".join(str(machine.get("python", "")).split(".")[:2])
         machines[
-            f"{machine.get('cores')} cores of {machine.get('cpu')}, {machine.get('kernel')}; commit "
-            f"{report.get('commit')}, {report.get('at')}"
+            f"{machine.get('cores')} cores of {machine.get('cpu')}, {machine.get('kernel')}; load "
+            f"{machine.get('load_before', 0):.1f} to {machine.get('load_after', 0):.1f}; commit "
+            f"{report.get('commit')}, {report.get('at')}: {path.stem}"
         ] = None
         for goal in goals:
             what = ": ".join(part for part in (report["benchmark"], goal["case"]) if part)

@@ -208,7 +208,7 @@ async def fastscheduler(n: int) -> Figures:
 
 bench = Benchmark(__file__, __doc__, "add_cpu_s", rounds=3)
 N = 100_000
-bench.row("heap and dict", LIMIT, limit, case=JOBS, n=N)
+bench.row("heap and dict", LIMIT, limit, case=JOBS, quick={"n": 30_000}, n=N)
 bench.row("APScheduler 3", PEER, apscheduler, case=JOBS, requires=APSCHEDULER, quick={"n": 10_000}, rounds=2, n=N)
 bench.unable("FastScheduler", "each job added rewrites the state of all: hours; see 500 below", case=JOBS)
 bench.row("asched", OURS, asched, case=JOBS, quick={"n": 30_000}, n=N)
