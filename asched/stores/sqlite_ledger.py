@@ -1235,7 +1235,7 @@ _RUN_COLUMNS = len(RunRow._fields)
 _STATUS_CONDITIONS = {
     # Which nodes live is not known to the database: each of these is looked at once more.
     JobStatus.UNRESOLVED: "(j.origin = 'declared' OR f.name NOT IN (SELECT value FROM json_each(?)))",
-    JobStatus.PAUSED: "t.paused = 1",
+    JobStatus.PAUSED: "j.serial IN (SELECT job FROM asched_timer WHERE paused = 1)",
     JobStatus.RUNNING: "j.serial IN (SELECT job FROM asched_run) AND t.paused = 0",
     JobStatus.FINISHED: "t.due IS NULL AND t.paused = 0",
     JobStatus.SCHEDULED: "t.due IS NOT NULL AND t.paused = 0",
