@@ -169,8 +169,9 @@ class Engine:
         self._spawn(self._main)
         self._recorder = self._spawn(self._record)
         self._spawn(self._prune)
-        if self.store.caps.shared:
+        if self.store.caps.lease != float("inf"):
             self._spawn(self._beat)
+        if self.store.caps.shared:
             self._spawn(self._listen)
 
     async def stop(self, wait: bool, timeout: float) -> None:
