@@ -600,7 +600,9 @@ class Ledger(Pages):
             if run is None:
                 continue
             status = end.status
-            started = end.started if run.attempt == 1 else run.started
+            # An interrupted attempt is followed by another of the same number; the run began with the first.
+            first = run.attempt == 1 and run.attempts_json is None
+            started = end.started if first else run.started
             if status is not RunStatus.SUCCEEDED or run.claimed is not None or run.attempts_json is not None:
                 run = self._with_attempt(run, name, end.started, end.ended, end.outcome, end.error)
             run = _with_result(run._replace(started=started), end)
