@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import inspect
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -159,8 +160,10 @@ class WriteGuard:
         return netloc == host.removesuffix(default) or netloc in self._hosts or _name_of(netloc) in self._hosts
 
 
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/?#\\,\s]+)(?::[0-9]{1,5})?")
+
+
 def _name_of(host: str) -> str:
-    """Return a Host value without its port."""
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    """Return a Host value without its port; nothing of what is no host, such as two of them."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found[1]

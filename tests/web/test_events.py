@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -11,6 +13,7 @@ from web.sample import interval_job
 
 from asched import Scheduler
 from asched_web import sse
+from asched_web.schema import Wire
 from asched_web.sse import Hub
 
 MakeClient = Callable[..., Client]
@@ -360,3 +363,45 @@ async def test_one_timer_of_the_loop_watches_for_all_streams(client: Client) -> 
     assert 1 == len(watcher._watched)
     for one in streams:
         await one.leave()
+
+
+async def test_without_sse_starlette_the_answer_names_the_extra(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sse_starlette.event", None)
+    sse._server_sent_event.cache_clear()
+    answer = await client.get("/events")
+    sse._server_sent_event.cache_clear()
+
+    assert 503 == answer.status
+    assert "pip install 'asched[web]'" in answer.json()["detail"]
+
+
+def test_importing_the_application_imports_no_framework_and_no_server() -> None:
+    code = (
+        "import sys, asched_web; "
+        "print(sorted({'starlette', 'fastapi', 'uvicorn', 'sse_starlette', 'hypercorn'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()
+
+
+async def test_a_snapshot_that_a_gap_overtook_is_made_again(client: Client, stream: Stream) -> None:
+    await stream.until("snapshot")
+    hub = hub_of(client)
+    make, made = hub._feed.snapshot, []
+
+    async def overtaken() -> Wire:
+        made.append(hub._seq)
+        if len(made) == 1:
+            hub._forget()
+        return await make()
+
+    hub._feed.snapshot = overtaken  # type: ignore[method-assign]
+    hub._snapshot = None
+    seq, _ = await hub.snapshot()
+    hub._feed.snapshot = make  # type: ignore[method-assign]
+
+    assert 2 == len(made)
+    assert seq >= hub._floor

@@ -141,3 +141,22 @@ async def test_a_storm_of_changes_drops_the_lists_once_a_second(monkeypatch: pyt
     assert 1 == len(dropped)
     assert lists._drop_later is not None
     lists._drop_later.cancel()
+
+
+async def test_what_was_read_before_a_change_is_not_kept_after_it() -> None:
+    from datetime import UTC, datetime
+
+    from asched_web.endpoint import Listing
+
+    lists = Lists()
+
+    async def make() -> Listing:
+        lists.drop()  # somebody writes while the list is read
+        return Listing({"jobs": []})
+
+    async def now() -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    await lists.get(("/api/jobs", b"", ""), make, now, keep=True)
+
+    assert {} == lists.entries

@@ -286,7 +286,7 @@ async def test_without_cors_origins_no_cors_header_is_sent(client: Client) -> No
     assert [] == [name for name in answer.headers if name.startswith("access-control")]
 
 
-HOSTS = [("evil.example", 421), ("evil.example:8000", 421), ("", 421), ("localhost.evil.example", 421),
+HOSTS = [("localhost:8000@evil.example", 421), ("localhost:x", 421), ("[::1", 421), ("evil.example", 421), ("evil.example:8000", 421), ("", 421), ("localhost.evil.example", 421),
          ("127.0.0.1.evil.example", 421), ("127.0.0.1", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200),
          ("localhost", 200), ("LOCALHOST:1", 200), ("10.1.2.3", 200)]  # fmt: skip
 
@@ -389,3 +389,10 @@ async def test_only_registered_functions_can_be_named(client: Client) -> None:
     for module, name in [("os", "system"), ("builtins", "eval"), ("web.sample", "__dict__"), ("", "work")]:
         answer = await client.post("/api/jobs", interval_job(func_module=module, func_name=name))
         assert 422 == answer.status
+
+
+@pytest.mark.parametrize("hosts", [("evil.example", "localhost:8000"), ("localhost:8000", "evil.example")])
+async def test_two_host_lines_are_no_host_that_is_trusted(client: Client, hosts: tuple[str, str]) -> None:
+    answer = await client.request("DELETE", "/api/dead-letters", headers=[("host", host) for host in hosts])
+
+    assert 421 == answer.status
