@@ -286,7 +286,8 @@ async def test_without_cors_origins_no_cors_header_is_sent(client: Client) -> No
     assert [] == [name for name in answer.headers if name.startswith("access-control")]
 
 
-HOSTS = [("localhost:8000@evil.example", 421), ("localhost:x", 421), ("[::1", 421), ("evil.example", 421), ("evil.example:8000", 421), ("", 421), ("localhost.evil.example", 421),
+HOSTS = [("localhost:8000@evil.example", 421), ("localhost:x", 421), ("[::1", 421), ("evil.example", 421),
+         ("evil.example:8000", 421), ("", 421), ("localhost.evil.example", 421),
          ("127.0.0.1.evil.example", 421), ("127.0.0.1", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200),
          ("localhost", 200), ("LOCALHOST:1", 200), ("10.1.2.3", 200)]  # fmt: skip
 
