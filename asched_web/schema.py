@@ -681,7 +681,7 @@ ANSWERS: Final[dict[str, Schema]] = {
         {
             "from": _MOMENT,
             "step": {**_NUMBER, "description": "seconds that each member of starts stands for"},
-            "starts": _list(_COUNT),
+            "starts": {**_list(_COUNT), "description": "entries by slot; those of often are not among them"},
             "entries": _list(_object({"at": _MOMENT, "job_id": _STRING})),
             "total": {**_COUNT, "description": "how many entries there are; the first 1,000 are listed"},
             "often": _list(_object({"job_id": _STRING, "starts": _COUNT})),

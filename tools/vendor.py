@@ -18,7 +18,9 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-VENDOR = Path(__file__).resolve().parent.parent / "asched_web" / "static" / "vendor"
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ROOT / "asched_web" / "static" / "vendor"
+FOR_TESTS = ROOT / "tests" / "browser" / "vendor"
 
 
 class Source(NamedTuple):
@@ -44,7 +46,7 @@ class Source(NamedTuple):
 
 
 PREACT = ('"preact"', '"./preact.mjs"')
-SOURCES = (
+SOURCES: dict[Path, tuple[Source, ...]] = {SHIPPED: (
     Source("preact", "11.2.0", "MIT", "dist/preact.mjs", "preact.mjs"),
     Source("preact", "11.2.0", "MIT", "hooks/dist/hooks.mjs", "hooks.mjs", (PREACT,)),
     Source("htm", "3.1.1", "Apache-2.0", "dist/htm.mjs", "htm.mjs"),
@@ -53,7 +55,9 @@ SOURCES = (
         "@preact/signals", "2.11.4", "MIT", "dist/signals.mjs", "signals.mjs",
         (PREACT, ('"preact/hooks"', '"./hooks.mjs"'), ('"@preact/signals-core"', '"./signals-core.mjs"')),
     ),
-)  # fmt: skip
+), FOR_TESTS: (
+    Source("axe-core", "4.14.1", "MPL-2.0", "axe.min.js", "axe.min.js"),
+)}  # fmt: skip
 
 HEAD = """\
 # Third-party files
@@ -69,7 +73,7 @@ these files import each other; the last column has all that was rewritten.
 
 def archive(url: str) -> dict[str, bytes]:
     """Return the files of an npm archive, by their path inside the package."""
-    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - the URLs stand above
+    with urllib.request.urlopen(url, timeout=60) as answer:
         data = answer.read()
     files: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
@@ -89,12 +93,12 @@ def rewritten(source: Source, published: bytes) -> bytes:
     return text.encode()
 
 
-def wanted() -> dict[str, bytes]:
-    """Return every file of the directory as it has to be, fetched now."""
-    archives = {source.url: archive(source.url) for source in SOURCES}
+def wanted(sources: tuple[Source, ...]) -> dict[str, bytes]:
+    """Return every file of a directory as it has to be, fetched now."""
+    archives = {url: archive(url) for url in dict.fromkeys(source.url for source in sources)}
     files: dict[str, bytes] = {}
     page = HEAD
-    for source in SOURCES:
+    for source in sources:
         published = archives[source.url][source.path]
         here = rewritten(source, published)
         files[source.target] = here
@@ -113,18 +117,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="write the files instead of comparing them")
     write = parser.parse_args().write
-    files = wanted()
+    wrong = [name for directory, sources in SOURCES.items() for name in compare(directory, wanted(sources), write)]
+    for name in wrong:
+        print(f"{name}: missing, changed, or not named in this script")
+    if not wrong:
+        print("all files are as published")
+    return 1 if wrong else 0
+
+
+def compare(directory: Path, files: dict[str, bytes], write: bool) -> list[str]:
+    """Return the paths of files that differ, after writing them if asked to."""
     if write:
         for name, data in files.items():
-            (VENDOR / name).parent.mkdir(parents=True, exist_ok=True)
-            (VENDOR / name).write_bytes(data)
-    here = {path.relative_to(VENDOR).as_posix(): path.read_bytes() for path in VENDOR.rglob("*") if path.is_file()}
-    wrong = sorted(name for name in {*files, *here} if files.get(name) != here.get(name))
-    for name in wrong:
-        print(f"{name}: {'not vendored by this script' if name not in files else 'missing or changed'}")
-    if not wrong:
-        print(f"{len(files)} files are as published")
-    return 1 if wrong else 0
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes(data)
+    here = {
+        path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
+    shown = directory.relative_to(ROOT).as_posix()
+    return sorted(f"{shown}/{name}" for name in {*files, *here} if files.get(name) != here.get(name))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The agenda: which starts are planned in the coming hours, how many at a time, and where they crowd.
 
 Starts are what the triggers say; jitter, retries and manual runs are not foreseen. A job that starts more than twice
-an hour would bury the others, so it is counted and not listed.
+an hour would bury the others, so it is counted apart from them and not listed.
 """
 
 from __future__ import annotations
@@ -58,12 +58,6 @@ class _Agenda:
             total = count_between(trigger, after, end)
             if total > self.most:
                 self.often.append((job.id, total))
-                low = after
-                for slot in range(len(self.starts)):
-                    high = min(self.begin + (slot + 1) * self.step, end)
-                    if high > low:
-                        self.starts[slot] += count_between(trigger, low, high)
-                        low = high
                 return
         # A trigger of the program's own can only be asked for one instant after another.
         found: list[int] = []
@@ -71,12 +65,11 @@ class _Agenda:
         while instant is not None and instant <= end and len(found) <= self.most:
             found.append(instant)
             instant = next_instant(trigger, instant)
-        for at in found:
-            self.starts[min(int((at - self.begin) // self.step), len(self.starts) - 1)] += 1
         if len(found) > self.most:
             self.often.append((job.id, len(found)))
             return
         for at in found:
+            self.starts[min((at - self.begin) // self.step, len(self.starts) - 1)] += 1
             self.listed.append((at, job.id))
             self.minutes[at // _MINUTE] += 1
 

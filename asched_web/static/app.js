@@ -1,14 +1,14 @@
 // Mounts the page: language first, then the shell, then the stream. Views load when they are first looked at.
 import { effect, html, render, useEffect, useState } from "./ui.js";
 import { loadStatus, status } from "./api.js";
-import { lang, loadLanguage, t } from "./i18n.js";
+import { lang, loadLanguage, loadViewWords, t } from "./i18n.js";
 import { connection, start } from "./live.js";
 import { route } from "./router.js";
 import { Shell } from "./components/shell.js";
 import { Failure, Loading } from "./components/bits.js";
-import { Jobs } from "./views/jobs.js";
 
-const LAZY = {
+const VIEWS = {
+  jobs: () => import("./views/jobs.js").then((module) => module.Jobs),
   overview: () => import("./views/overview.js").then((module) => module.Overview),
   job: () => import("./views/job.js").then((module) => module.JobPage),
   form: () => import("./views/form.js").then((module) => module.JobForm),
@@ -18,14 +18,40 @@ const LAZY = {
   agenda: () => import("./views/agenda.js").then((module) => module.Agenda),
   nodes: () => import("./views/nodes.js").then((module) => module.Nodes),
 };
-const here = new Map([["jobs", Jobs]]);
+const here = new Map();
+
+/** What views share and the shell does without: their style and their words. */
+function loadShared() {
+  const style = document.createElement("link");
+  style.rel = "stylesheet";
+  style.href = new URL("./css/views.css", import.meta.url).href;
+  const styled = new Promise((resolve, reject) => {
+    style.onload = resolve;
+    style.onerror = () => reject(new Error("css/views.css"));
+  });
+  document.head.append(style);
+  return Promise.all([styled, loadViewWords()]);
+}
+let shared = null;
+
+/** Load a view; what fails is tried again the next time. */
+async function load(name) {
+  shared ??= loadShared();
+  try {
+    const [found] = await Promise.all([VIEWS[name](), shared]);
+    return found;
+  } catch (error) {
+    shared = null;
+    throw error;
+  }
+}
 
 /** Which screen an address means, and what it is about. */
 function screenOf({ view, parts }) {
   if (view === "jobs" && parts[1] !== undefined) return parts[2] === "edit" ? ["form", parts[1]] : ["job", parts[1]];
   if (view === "runs" && parts[1] !== undefined) return ["run", parts[1]];
   if (view === "new") return ["form", null];
-  return view in LAZY || here.has(view) ? [view, null] : ["unknown", null];
+  return view in VIEWS ? [view, null] : ["unknown", null];
 }
 
 function View() {
@@ -34,9 +60,9 @@ function View() {
   const [error, setError] = useState(null);
   const Screen = here.get(name);
   useEffect(() => {
-    if (Screen || !LAZY[name]) return;
+    if (Screen || !VIEWS[name]) return;
     setError(null);
-    LAZY[name]().then(
+    load(name).then(
       (found) => {
         here.set(name, found);
         drawn((n) => n + 1);

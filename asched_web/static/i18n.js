@@ -1,4 +1,4 @@
-// Words of the page. Messages live in i18n/<lang>.json, flat, with {names} in braces; one that counts has a form for
+// Words of the page. Messages live in i18n/<lang>.json and i18n/<lang>.views.json, flat, with {names} in braces; one that counts has a form for
 // each plural of its language. tests/web/test_static_front_end.py holds the languages to each other.
 import { signal } from "./ui.js";
 import { remember } from "./prefs.js";
@@ -11,19 +11,31 @@ export const lang = signal(document.documentElement.lang.startsWith("zh") ? "zh"
 export const locale = () => (lang.value === "zh" ? "zh-CN" : "en-GB");
 
 const loaded = {};
+let withViews = false;
 let plurals = new Intl.PluralRules("en");
 let numbers = new Intl.NumberFormat("en");
 
+async function load(name, part) {
+  const file = `${name}${part}.json`;
+  const messages = (loaded[name] ??= {});
+  if (messages[file]) return;
+  const answer = await fetch(new URL(`./i18n/${file}`, import.meta.url));
+  if (!answer.ok) throw new Error(`${answer.status} for ${file}`);
+  Object.assign(messages, await answer.json(), { [file]: file });
+}
+
 export async function loadLanguage(name) {
-  if (!loaded[name]) {
-    const answer = await fetch(new URL(`./i18n/${name}.json`, import.meta.url));
-    if (!answer.ok) throw new Error(`${answer.status} for the messages of ${name}`);
-    loaded[name] = await answer.json();
-  }
+  await Promise.all([load(name, ""), withViews && load(name, ".views")]);
   plurals = new Intl.PluralRules(name);
   numbers = new Intl.NumberFormat(name === "zh" ? "zh-CN" : "en-GB");
   document.documentElement.lang = name === "zh" ? "zh-Hans" : "en";
   lang.value = name;
+}
+
+/** The words of the views come with the first of them. */
+export function loadViewWords() {
+  withViews = true;
+  return load(lang.peek(), ".views");
 }
 
 export async function setLanguage(name) {

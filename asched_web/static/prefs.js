@@ -38,3 +38,11 @@ export function setTheme(choice) {
   remember("asched.theme", choice);
   showTheme();
 }
+
+/** Single letters act. Who speaks to the computer, or types by accident, switches them off. */
+export const letterKeys = signal(remembered("asched.keys") !== "off");
+
+export function setLetterKeys(on) {
+  letterKeys.value = on;
+  remember("asched.keys", on ? null : "off");
+}

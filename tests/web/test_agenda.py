@@ -33,7 +33,7 @@ async def test_job_that_starts_all_the_time_is_counted_and_not_listed(client: Cl
     assert [] == agenda["entries"]
     assert [{"job_id": "busy", "starts": hours * 360}] == agenda["often"]
     assert slots == len(agenda["starts"])
-    assert hours * 360 == sum(agenda["starts"])
+    assert 0 == sum(agenda["starts"])
 
 
 async def test_minute_in_which_many_jobs_start_is_named(client: Client) -> None:

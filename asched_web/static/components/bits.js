@@ -1,7 +1,7 @@
 // Small pieces that every view is made of.
 import { cx, html, useEffect, useRef, useState } from "../ui.js";
 import { duration, full, HERE, json, moment, relative, zoneName } from "../format.js";
-import { number, t, word } from "../i18n.js";
+import { lang, number, t, word } from "../i18n.js";
 import { status as site } from "../api.js";
 import { isFailed, isOverdue, now } from "../store.js";
 import { Icon } from "./icon.js";
@@ -142,3 +142,11 @@ export function useLoad(load, inputs) {
   }, inputs);
   return { ...state, again };
 }
+
+export function Chip({ on, n, state, onClick, children }) {
+  return html`<button type="button" class=${cx("chip", state && `chip-${state}`, n === 0 && "none")} aria-pressed=${Boolean(on)} onClick=${onClick}>${children}
+    ${n === undefined ? null : html`<span class="nums">${number(n)}</span>`}</button>`;
+}
+
+/** The schedule in words, in the page's language. */
+export const scheduleOf = (job) => (lang.value === "zh" ? job.schedule_zh : job.schedule);

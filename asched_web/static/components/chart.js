@@ -48,24 +48,24 @@ export function Bars({ bars, height, from, until, label, chosen, onChoose }) {
     <figcaption class="nums" aria-hidden="true"><span>${moment(from, present, undefined, false)}</span><span>${moment(middle, present, undefined, false)}</span><span>${moment(until, present, undefined, false)}</span></figcaption></figure>`;
 }
 
-/** Runs of a job as bars: height is how long each took, colour and cross how it ended. Oldest first. */
+/** Runs of a job as bars: height is how long each took, colour how it ended; behind a failed one the ground is coloured to the top. Oldest first. */
 export function RunChart({ runs, label, toneOf, seconds, titleOf, onOpen }) {
   const high = 96;
-  const width = Math.min(20, WIDTH / Math.max(runs.length, 30));
+  const width = WIDTH / Math.max(runs.length, 50);
   const most = Math.max(0.001, ...runs.map((run) => seconds(run) ?? 0));
   // A shortcut for the pointer; the list below has a link for each.
   const open = (event) => {
     const i = event.target.dataset.i;
     if (i !== undefined) onOpen(runs[i]);
   };
-  return html`<svg class="run-chart pick" viewBox=${`0 0 ${WIDTH} ${high}`} preserveAspectRatio="xMaxYMax meet" role="img" aria-label=${label} onClick=${open}>
+  return html`<svg class="run-chart pick" viewBox=${`0 0 ${WIDTH} ${high}`} preserveAspectRatio="none" role="img" aria-label=${label} onClick=${open}>
     <path class="axis" d=${`M0 ${high - 0.5}H${WIDTH}`} />
     ${runs.map((run, i) => {
       const tone = toneOf(run);
       const size = Math.max(3, ((seconds(run) ?? 0) / most) * (high - 10));
       const x = WIDTH - (runs.length - i) * width;
-      return html`<g key=${run.run_id}><rect class=${`fill-${tone}`} x=${x} y=${high - size} width=${width * 0.78} height=${size} rx="1" />
-        ${tone === "bad" ? html`<path class="cross" d=${`M${x + width * 0.39 - 2.5} ${high - size - 7}l5 5m0-5l-5 5`} />` : null}
+      return html`<g key=${run.run_id}>${tone === "bad" ? html`<rect class="failed" x=${x} width=${width * 0.78} height=${high} />` : null}
+        <rect class=${`fill-${tone}`} x=${x} y=${high - size} width=${width * 0.78} height=${size} rx="1" />
         <rect class="hit" data-i=${i} x=${x} y="0" width=${width} height=${high}><title>${titleOf(run)}</title></rect></g>`;
     })}</svg>`;
 }

@@ -3,6 +3,7 @@ import { html, useEffect, useRef, useState } from "../ui.js";
 import { needsToken, setToken } from "../api.js";
 import { question } from "../actions.js";
 import { t } from "../i18n.js";
+import { letterKeys, setLetterKeys } from "../prefs.js";
 import { Button } from "./bits.js";
 
 export function Dialog({ label, onClose, children, fixed }) {
@@ -41,7 +42,7 @@ export function TokenDialog() {
   return html`<${Dialog} label="token-title" fixed>
     <form onSubmit=${submit}><h2 id="token-title">${t("token.title")}</h2><p id="token-text">${t("token.text")}</p>
       <label class="field"><span>${t("token.label")}</span>
-        <input type="password" autocomplete="current-password" spellcheck="false" required autofocus aria-describedby="token-text"
+        <input type="password" autocomplete="current-password" spellcheck=${false} required autofocus aria-describedby="token-text"
           value=${value} onInput=${(event) => setValue(event.target.value)} /></label>
       <label class="check"><input type="checkbox" checked=${lasting} onChange=${(event) => setLasting(event.target.checked)} />
         <span>${t("token.remember")}</span></label>
@@ -56,4 +57,5 @@ const KEYS = [
 export const KeysDialog = ({ onClose }) => html`<${Dialog} label="keys-title" onClose=${onClose}>
   <h2 id="keys-title">${t("keys.title")}</h2>
   <dl class="keys">${KEYS.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${t(what)}</dd></div>`)}</dl>
+  <label class="check"><input type="checkbox" checked=${letterKeys.value} onChange=${(event) => setLetterKeys(event.target.checked)} /><span>${t("keys.on")}</span></label>
   <div class="dialog-actions"><${Button} onClick=${onClose} autofocus>${t("act.close")}<//></div><//>`;

@@ -1,5 +1,6 @@
 // A grid of any number of rows, of which only those in sight are in the page.
 import { cx, html, useEffect, useLayoutEffect, useRef, useState } from "../ui.js";
+import { letterKeys } from "../prefs.js";
 import { Icon } from "./icon.js";
 
 const SPARE = 4; // rows above and below what is seen
@@ -64,7 +65,7 @@ export function Grid({ label, ids, columns, rowHeight, sort, onSort, selected, o
   const page = () => Math.max(1, Math.floor((height - headHeight.current) / rowHeight) - 1);
   const keydown = (event) => {
     if (event.target !== box.current || event.ctrlKey || event.metaKey || event.altKey) return;
-    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page(), PageUp: -page() };
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page(), PageUp: -page(), ...(letterKeys.peek() ? { j: 1, k: -1 } : {}) };
     const start = place < 0 ? Math.round(box.current.scrollTop / rowHeight) - 1 : place;
     if (event.key in steps) move(steps[event.key] < 0 && place < 0 ? start + 1 : start + steps[event.key]);
     else if (event.key === "Home") move(0);

@@ -6,7 +6,7 @@ import { notice, silence } from "../actions.js";
 import { duration } from "../format.js";
 import { lang, LANGUAGES, setLanguage, t } from "../i18n.js";
 import { connection, heardAt, restarts, retryNow } from "../live.js";
-import { remembered, setTheme, theme } from "../prefs.js";
+import { letterKeys, remembered, setTheme, theme } from "../prefs.js";
 import { go, link, route } from "../router.js";
 import { jobs, jobsMoved, now, stats } from "../store.js";
 import { letters } from "../letters.js";
@@ -107,7 +107,7 @@ function shortcuts(showKeys) {
   let pending = 0;
   const press = (event) => {
     const inField = event.target.closest("input, textarea, select, dialog, [contenteditable]");
-    if (inField || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (!letterKeys.peek() || inField || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const going = Date.now() - pending < 1200;
     pending = 0;
     if (going) {

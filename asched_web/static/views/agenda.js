@@ -4,10 +4,9 @@ import { HERE, full, moment, zoneName } from "../format.js";
 import { number, t } from "../i18n.js";
 import { route, setQuery } from "../router.js";
 import { jobs, jobsMoved, now } from "../store.js";
-import { Button, Card, Empty, Failure, Head, jobLink, Loading, When } from "../components/bits.js";
+import { Button, Card, Empty, Failure, Head, jobLink, Loading, scheduleOf, When } from "../components/bits.js";
 import { Icon } from "../components/icon.js";
 import { AgendaBars, useAgenda } from "./overview.js";
-import { scheduleOf } from "./jobs.js";
 
 const SHOWN = 100;
 
@@ -41,6 +40,7 @@ export function Agenda() {
       <${Card} id="agenda-picture" title=${t("agenda.starts", { n: agenda.starts.reduce((sum, n) => sum + n, 0) })}
         extra=${html`<span class="note">${slot === null ? t("agenda.choose") : html`<button type="button" class="text-button" onClick=${() => setSlot(null)}>${t("agenda.whole")}</button>`}</span>`}>
         <${AgendaBars} agenda=${agenda} height="96" chosen=${slot} onChoose=${choose} />
+        ${agenda.often.length ? html`<p class="note">${t("agenda.besides", { n: agenda.often.length })}</p>` : null}
         ${!agenda.complete && html`<p class="note">${t("agenda.incomplete")}</p>`}<//>
       ${agenda.crowded.length ? html`<${Card} id="agenda-crowds" title=${t("agenda.crowded")}><ul class="crowds">${agenda.crowded.map((minute) => html`<li key=${minute.at}>
           <button type="button" class="chip chip-unresolved" onClick=${() => choose(Math.floor((Date.parse(minute.at) - Date.parse(agenda.from)) / agenda.step / 1000))}>

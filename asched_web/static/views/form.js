@@ -171,7 +171,7 @@ function Form({ id, title, job, functions }) {
         <div class="segments types" role="group" aria-label=${t("form.type")}>${TYPES.map((type) => html`<button key=${type} type="button" aria-pressed=${form.type === type} onClick=${() => set({ type })}>${t(`type.${type}`)}</button>`)}</div>
         <${Trigger} ...${props} />
         ${form.type !== "interval" && html`<${Field} label=${t("form.timezone")} fault=${faultOf("/timezone")}>
-          ${(rest) => html`<input ...${rest} list="zones" value=${form.timezone} spellcheck="false" placeholder=${t("form.defaultZone", { zone: status.value?.timezone || "UTC" })} onInput=${(event) => set({ timezone: event.target.value })} /><datalist id="zones">${ZONES.map((zone) => html`<option key=${zone} value=${zone} />`)}</datalist>`}<//>`}
+          ${(rest) => html`<input ...${rest} list="zones" value=${form.timezone} spellcheck=${false} placeholder=${t("form.defaultZone", { zone: status.value?.timezone || "UTC" })} onInput=${(event) => set({ timezone: event.target.value })} /><datalist id="zones">${ZONES.map((zone) => html`<option key=${zone} value=${zone} />`)}</datalist>`}<//>`}
       <//>`}
       <${Card} id="form-arguments" title=${t("job.arguments")}><div class="pair"><${Area} ...${props} name="args" label=${t("form.args")} /><${Area} ...${props} name="kwargs" label=${t("form.kwargs")} /></div><//>
       <${Card} id="form-policy" title=${t("form.policy")}>
@@ -238,10 +238,10 @@ function Field({ label, hint, fault, children }) {
 }
 
 const Input = ({ form, set, faultOf, name, label, hint, pointer, mono, ...more }) => html`<${Field} label=${label} hint=${hint} fault=${faultOf(pointer || `/${name}`)}>
-  ${(rest) => html`<input ...${rest} ...${more} class=${cx(mono && "mono")} value=${form[name]} spellcheck="false" autocomplete="off" onInput=${(event) => set({ [name]: event.target.value })} />`}<//>`;
+  ${(rest) => html`<input ...${rest} ...${more} class=${cx(mono && "mono")} value=${form[name]} spellcheck=${false} autocomplete="off" onInput=${(event) => set({ [name]: event.target.value })} />`}<//>`;
 
 const Area = ({ form, set, faultOf, name, label }) => html`<${Field} label=${label} fault=${faultOf(`/${name}`)}>
-  ${(rest) => html`<textarea ...${rest} spellcheck="false" value=${form[name]} onInput=${(event) => set({ [name]: event.target.value })}></textarea>`}<//>`;
+  ${(rest) => html`<textarea ...${rest} spellcheck=${false} value=${form[name]} onInput=${(event) => set({ [name]: event.target.value })}></textarea>`}<//>`;
 
 const Select = ({ form, set, faultOf, name, label, options, family, pointer }) => html`<${Field} label=${label} fault=${faultOf(pointer || `/${name}`)}>
   ${(rest) => html`<select ...${rest} value=${form[name]} onChange=${(event) => set({ [name]: event.target.value })}>${options.map((option) => html`<option key=${option} value=${option}>${word(family || name, option)}</option>`)}</select>`}<//>`;

@@ -7,11 +7,10 @@ import { lang, number, t, word } from "../i18n.js";
 import { canAct, connection } from "../live.js";
 import { go, link } from "../router.js";
 import { isFailed, isOpen, jobs, jobsChanged, now, runAt, runs, runsChanged } from "../store.js";
-import { Button, Card, Failure, Head, Json, Loading, Moment, NextRun, runLink, State, tone, useLoad, When, zoneOf } from "../components/bits.js";
+import { Button, Card, Failure, Head, Json, Loading, Moment, NextRun, scheduleOf, State, tone, useLoad, When, zoneOf } from "../components/bits.js";
 import { RunChart } from "../components/chart.js";
 import { Icon } from "../components/icon.js";
 import { RunList } from "./runs.js";
-import { scheduleOf } from "./jobs.js";
 
 const CHARTED = 100;
 

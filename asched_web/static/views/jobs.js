@@ -3,12 +3,13 @@ import { cx, html, useEffect, useMemo, useRef, useState } from "../ui.js";
 import { bulk, cancelJob, group as groupAction, pause, resume, runNow } from "../actions.js";
 import { may, status as site } from "../api.js";
 import { isLively, pick, SORTS, STATES } from "../filter.js";
-import { number, t, lang } from "../i18n.js";
+import { number, t } from "../i18n.js";
 import { canAct } from "../live.js";
+import { letterKeys } from "../prefs.js";
 import { go, link, route, setQuery } from "../router.js";
 import { complete, countJobs, jobs, jobsChanged, jobsMoved, now, recentOf, runsChanged, stats } from "../store.js";
 import { wantRecents } from "../recent.js";
-import { Button, Empty, Head, IconButton, jobLink, Loading, NextRun, RunBars, State } from "../components/bits.js";
+import { Button, Chip, Empty, Head, IconButton, jobLink, Loading, NextRun, RunBars, scheduleOf, State } from "../components/bits.js";
 import { Grid } from "../components/grid.js";
 import { Icon } from "../components/icon.js";
 
@@ -70,7 +71,9 @@ export function Jobs() {
   const onKey = (key, id) => {
     const job = jobs.get(id);
     if (key === "Enter") go(["jobs", id]);
-    else if (key === "x" || key === " ") toggle(id);
+    else if (key === " ") toggle(id);
+    else if (!letterKeys.peek()) return false;
+    else if (key === "x") toggle(id);
     else if (key === "p" && job && canAct("operate")) job.paused ? resume(job) : pause(job);
     else if (key === "r" && job && canAct("operate")) runNow(job);
     else return false;
@@ -201,8 +204,6 @@ function JobCells({ id, chosen, toggle }) {
       ${may("edit") && html`<${IconButton} tabIndex="-1" icon="cancel" danger label=${t("act.cancelOne", { name })} disabled=${!canAct("edit")} onClick=${() => cancelJob(job)} />`}</div>`;
 }
 
-export const scheduleOf = (job) => (lang.value === "zh" ? job.schedule_zh : job.schedule);
-
 const inSight = new Set();
 function seen(id) {
   inSight.add(id);
@@ -221,14 +222,10 @@ function Search({ value, onChange }) {
     timer.current = setTimeout(() => onChange(typed.trim()), 120);
   };
   return html`<label class="search"><${Icon} name="search" /><span class="sr-only">${t("jobs.search")}</span>
-    <input type="search" value=${text} onInput=${input} placeholder=${t("jobs.searchHint")} spellcheck="false" maxlength="200"
+    <input type="search" value=${text} onInput=${input} placeholder=${t("jobs.searchHint")} spellcheck=${false} maxlength="200"
       onKeyDown=${(event) => event.key === "ArrowDown" && document.querySelector(".grid")?.focus()} /></label>`;
 }
 
-export function Chip({ on, n, state, onClick, children }) {
-  return html`<button type="button" class=${cx("chip", state && `chip-${state}`, n === 0 && "none")} aria-pressed=${Boolean(on)} onClick=${onClick}>${children}
-    ${n === undefined ? null : html`<span class="nums">${number(n)}</span>`}</button>`;
-}
 
 function GroupFilter({ groups, value, onChange }) {
   const names = [...groups.keys()].sort();

@@ -139,7 +139,8 @@ function NextDay() {
   now.value;
   const next = soon.sort((a, b) => a.nextAt - b.nextAt).slice(0, 5);
   return html`<${Card} id="next-day" title=${t("overview.nextDay")} extra=${html`<a href="#/agenda">${t("nav.agenda")}</a>`}>
-    ${agenda === null ? html`<${Loading} rows="3" />` : html`<${AgendaBars} agenda=${agenda} height="72" />`}
+    ${agenda === null ? html`<${Loading} rows="3" />` : html`<${AgendaBars} agenda=${agenda} height="72" />
+      ${agenda.often.length ? html`<p class="note">${t("agenda.besides", { n: agenda.often.length })}</p>` : null}`}
     ${next.length ? html`<ul class="next-list">${next.map((row) => html`<li key=${row.job_id}><a href=${jobLink(row.job_id)}>${row.job_name}</a>
       <${When} at=${row.nextAt} zone=${row.timezone} /></li>`)}</ul>` : complete.value ? html`<p class="note">${t("overview.noNext")}</p>` : null}<//>`;
 }

@@ -4,9 +4,8 @@ import { get } from "../api.js";
 import { t, word } from "../i18n.js";
 import { route, setQuery } from "../router.js";
 import { isOpen, runAt, runs as known, runsChanged } from "../store.js";
-import { Button, Empty, Failure, Head, Loading } from "../components/bits.js";
+import { Button, Chip, Empty, Failure, Head, Loading } from "../components/bits.js";
 import { RunsTable } from "../components/runs_table.js";
-import { Chip } from "./jobs.js";
 
 const STATUSES = ["running", "retrying", "pending", "succeeded", "failed", "timed_out", "lost", "cancelled", "skipped", "missed"];
 const PAGE = 50;
