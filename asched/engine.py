@@ -349,7 +349,7 @@ class Engine:
         horizon = self._horizon
         listening = self._listening()
         for claim, answer in zip(claims, answers, strict=True):
-            grant, token, run_id, fence, following, cancels = answer
+            grant, token, run_id, fence, following, cancels, first_due = answer
             timer = claim.timer
             if following is not None and (horizon is None or following.due <= horizon):
                 timers.add(following)
@@ -363,7 +363,7 @@ class Engine:
                     spec,
                     function,
                     timer.attempt or 1,
-                    claim.due,
+                    first_due if timer.attempt else claim.due,
                     claim.planned,
                     fence,
                     timer.payload if timer.attempt else spec.payload,

@@ -37,7 +37,7 @@ from asched.model import ErrorInfo, JobSpec, Outcome, Reason, format_run_id
 from asched.registry import Function
 from asched.timers import Timers
 
-__all__ = ["BLOCKING", "CurrentRun", "Halt", "Runner", "current_run", "describe_error"]
+__all__ = ["BLOCKING", "RUN_LOG", "CurrentRun", "Halt", "Runner", "current_run", "describe_error"]
 
 log = logging.getLogger("asched")
 
@@ -219,17 +219,43 @@ def describe_error(error: BaseException) -> ErrorInfo:
     return ErrorInfo(type(error).__name__, message[:4096], text.encode(errors="backslashreplace").decode())
 
 
-class RunLog(logging.Handler):
-    """Gives the log records made inside a run to the run. Stands on the root logger while a scheduler runs."""
+class RunLog:
+    """Gives the log records made inside a run to the run, as long as a scheduler of the process runs.
 
-    def emit(self, record: logging.LogRecord) -> None:
+    It is a record factory. A handler on the root logger would do the same, but logging takes any handler there for a
+    sign that it has been configured: ``basicConfig()`` would do nothing any more, and without it errors would no
+    longer reach stderr.
+    """
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._before: Callable[..., logging.LogRecord] = logging.LogRecord
+        self._format = logging.Formatter().format
+
+    def install(self) -> None:
+        self._users += 1
+        if self._users == 1:
+            self._before = logging.getLogRecordFactory()
+            logging.setLogRecordFactory(self._make)
+
+    def remove(self) -> None:
+        self._users -= 1
+        # Whoever has put a factory on top of this one since keeps calling it, which does no harm.
+        if self._users == 0 and logging.getLogRecordFactory() == self._make:
+            logging.setLogRecordFactory(self._before)
+
+    def _make(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._before(*args, **kwargs)
         run = _current.get()
-        if run is None or run.over:
-            return
-        try:
-            run.write(self.format(record))
-        except Exception:  # noqa: BLE001 - user code: a record's arguments may fail to format
-            self.handleError(record)
+        if run is not None and not run.over:
+            try:
+                run.write(self._format(record))
+            except Exception:  # noqa: BLE001 - user code: a record's arguments may fail to format
+                run.write(str(record.msg))
+        return record
+
+
+RUN_LOG = RunLog()
 
 
 class _Deadline(NamedTuple):

@@ -63,7 +63,7 @@ from asched.options import (
 )
 from asched.planner import first_instant, jittered
 from asched.registry import Function, Registry
-from asched.runner import RunLog
+from asched.runner import RUN_LOG
 from asched.store import (
     Change,
     ChangeKind,
@@ -224,7 +224,7 @@ class Scheduler:
             raise
         self._life = "running"
         self._stopped = asyncio.Event()
-        RunLogs.install()
+        RUN_LOG.install()
         self._tell("scheduler.started", None, None, {})
 
     async def _begin(self) -> None:
@@ -282,7 +282,7 @@ class Scheduler:
         try:
             await engine.stop(wait, timeout)
         finally:
-            RunLogs.remove()
+            RUN_LOG.remove()
             if self._follower is not None:
                 self._follower.cancel()
                 self._follower = None
@@ -1164,25 +1164,6 @@ class Scheduler:
             if cursor is None:
                 break
         engine.look_again()
-
-
-class RunLogs:
-    """One log handler for all schedulers of the process, there while one of them runs."""
-
-    _handler = RunLog()
-    _users = 0
-
-    @classmethod
-    def install(cls) -> None:
-        cls._users += 1
-        if cls._users == 1:
-            logging.getLogger().addHandler(cls._handler)
-
-    @classmethod
-    def remove(cls) -> None:
-        cls._users -= 1
-        if cls._users == 0:
-            logging.getLogger().removeHandler(cls._handler)
 
 
 _numbers = count(1)

@@ -203,6 +203,8 @@ class Claimed(NamedTuple):
     """The job's timer as it stands now, when this step moved it."""
     cancels: tuple[int, ...] = ()
     """Tokens of other claims of the job that must now be cancelled (``cancel_running``); theirs to record."""
+    due: int = 0
+    """Of a waiting run that started: when it was due at first. Its timer tells only when this attempt was."""
 
 
 class Finish(NamedTuple):

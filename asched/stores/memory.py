@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from asched.clock import Clock
 from asched.errors import InvalidArgument
-from asched.instants import SECOND
+from asched.instants import MAX_INSTANT, SECOND
 from asched.model import ErrorInfo, JobSpec, OnCrash, Origin, Outcome, Overlap, Reason, RunStatus
 from asched.planner import jittered, passed_while_paused
 from asched.store import (
@@ -235,10 +235,11 @@ class MemoryStore:
     """Keeps a schedule in this process. Several schedulers of one event loop may share one object.
 
     Args:
-        lease: Seconds after which a scheduler that gave no sign is taken for dead by the others.
+        lease: Seconds after which a scheduler that gave no sign is taken for dead by the others. By default none is:
+            schedulers that share a process die together, and nobody wakes up to give signs.
     """
 
-    def __init__(self, *, lease: float = 30.0) -> None:
+    def __init__(self, *, lease: float = float("inf")) -> None:
         self.caps = StoreCaps(
             name="memory",
             durable=False,
@@ -248,6 +249,7 @@ class MemoryStore:
             poll=float("inf"),
             lease=lease,
         )
+        self._lease = int(lease * SECOND) if lease < float("inf") else MAX_INSTANT
         self._namespace: str | None = None
         self._users = 0
         self._clock: Clock
@@ -310,7 +312,7 @@ class MemoryStore:
     async def register(self, info: NodeInfo) -> int:
         self._epoch += 1
         now = self._clock.now()
-        self._nodes[self._epoch] = _Node(self._epoch, info, now, now + int(self.caps.lease * SECOND))
+        self._nodes[self._epoch] = _Node(self._epoch, info, now, now + self._lease)
         self._functions.update(info.functions)
         self._declarations.update(info.declarations)
         return self._epoch
@@ -329,7 +331,7 @@ class MemoryStore:
         node = self._nodes.get(epoch)
         if node is None:
             return Beat(now, False, 0, ())
-        node.lease_until = now + int(self.caps.lease * SECOND)
+        node.lease_until = now + self._lease
         cancels = tuple(token for token, run in node.live.items() if run.more is not None and run.more.cancel)
         return Beat(now, True, len(node.live), cancels)
 
@@ -762,7 +764,7 @@ class MemoryStore:
         past.active = (*past.active, run)
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
-        return _new(Claimed, (Grant.STARTED, token, token, fence, job.timer, cancels))
+        return _new(Claimed, (Grant.STARTED, token, token, fence, job.timer, cancels, 0))
 
     def _pass_or_start(self, node: _Node, job: _Job, past: _Past, claim: Claim, now: int) -> Claimed:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -809,7 +811,7 @@ class MemoryStore:
     def _claim_waiting(self, node: _Node, timer: Timer, token: int, latest: int, now: int) -> Claimed:
         held = node.live.get(token)
         if held is not None and held.id == timer.id:
-            return Claimed(Grant.STARTED, token, held.id, held.fence)
+            return Claimed(Grant.STARTED, token, held.id, held.fence, due=held.due)
         current = self._waiting.get(timer.id)
         if current is None or current.rev != timer.rev:
             return Claimed(Grant.STALE, token)
@@ -838,7 +840,7 @@ class MemoryStore:
         node.live[token] = run
         past.last_run = now
         self._changed(ChangeKind.RUN, run.id)
-        return Claimed(Grant.STARTED, token, run.id, run.fence)
+        return Claimed(Grant.STARTED, token, run.id, run.fence, due=run.due)
 
     async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
         node = self._nodes.get(epoch)

@@ -1070,9 +1070,9 @@ class _Claims:
         row = self._waiting.get(timer.id)
         if row is None:
             return Claimed(Grant.STALE, token)
-        run_id, rev, wake, attempt, next_attempt, holder, queued, held, job, fence, epoch = row
+        run_id, rev, wake, attempt, next_attempt, holder, queued, held, job, fence, epoch, due = row
         if holder == token and epoch == self._epoch:
-            return Claimed(Grant.STARTED, token, run_id, fence)
+            return Claimed(Grant.STARTED, token, run_id, fence, due=due)
         if holder is not None or wake is None or rev != timer.rev or queued or held:
             return Claimed(Grant.STALE, token)
         if wake > latest:
@@ -1082,7 +1082,7 @@ class _Claims:
         ledger._do("start_waiting", next_attempt, token, self._epoch, self._fence, self._node, now, now, run_id)
         ledger._do("count_waiting", attempt == 0, attempt != 0 and next_attempt > attempt, now, job)
         ledger._changed(ChangeKind.RUN, run_id)
-        return Claimed(Grant.STARTED, token, run_id, self._fence)
+        return Claimed(Grant.STARTED, token, run_id, self._fence, due=due)
 
     def _write(self) -> None:
         if self._started:

@@ -31,7 +31,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def make_memory(directory: Path, require: Require) -> Store:
-    return MemoryStore()
+    return MemoryStore(lease=30.0)
 
 
 def make_sqlite(directory: Path, require: Require) -> Store:

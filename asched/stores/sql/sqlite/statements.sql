@@ -229,7 +229,7 @@ UPDATE asched_run SET cancel = ?1 WHERE id = ?2
 SELECT id, fence, job FROM asched_run WHERE (id = ?1 AND token = ?1 OR token = ?1 AND token <> id) AND epoch = ?2
 
 -- name: waiting_states
-SELECT r.id, r.rev, r.wake, r.attempt, r.next_attempt, r.token, r.queued, r.held, r.job, r.fence, r.epoch
+SELECT r.id, r.rev, r.wake, r.attempt, r.next_attempt, r.token, r.queued, r.held, r.job, r.fence, r.epoch, r.due
 FROM json_each(?1) e CROSS JOIN asched_run r ON r.id = e.value
 
 -- name: start_waiting
