@@ -199,20 +199,25 @@ class Outcome:
 async def _read_stream(server: Server, path: str, opened: asyncio.Event, stall: bool) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
-    received = b""
+    received = bytearray()
+    began = -1
     try:
         while part := await reader.read(65536):
             received += part
-            if b"event: snapshot" in received or b"event: number" in received:
-                opened.set()
-                if stall:
+            if began < 0:
+                began = received.find(b"event: snapshot")
+                if began >= 0 and stall:
+                    opened.set()
                     await asyncio.sleep(3600)
+            # Whoever reads is counted once it has read everything there is: one still at it is cut off at the end.
+            if began >= 0 and not opened.is_set() and received.find(b"\n\n", max(began, len(received) - 2 * 65536)) > 0:
+                opened.set()
     except ConnectionError:
         pass
     finally:
         opened.set()
         writer.close()
-    return received
+    return bytes(received)
 
 
 async def stop_with_streams(
