@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,7 +186,13 @@ async def test_create_job_refuses_what_is_wrong_and_stores_nothing(
         assert field in (caught.value.field or "")
 
 
-async def test_main_is_understood_as_the_module_that_runs(scheduler: Scheduler) -> None:
+async def test_main_is_understood_as_the_module_that_runs(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.setattr(main, "__file__", "/srv/app.py", raising=False)
+
     async def in_main() -> None:
         pass
 
@@ -196,8 +203,7 @@ async def test_main_is_understood_as_the_module_that_runs(scheduler: Scheduler) 
             func_name="in_main", func_module="__main__", schedule_type="interval", schedule_config={"interval": 5}
         )
 
-    assert not name.startswith("__main__:")
-    assert name == job.func
+    assert "app:in_main" == name == job.func
 
 
 # Listing

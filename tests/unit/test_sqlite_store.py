@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -491,7 +493,7 @@ async def test_a_missing_directory_is_named(tmp_path: Path, clock: SettableClock
 @pytest.mark.parametrize("what", ["file", "directory"])
 async def test_what_cannot_be_written_is_named(path: Path, clock: SettableClock, what: str) -> None:
     await (await opened(path, clock)).close()
-    for part in [*path.parents[:3], path.parent]:
+    for part in itertools.takewhile(lambda part: part != Path(tempfile.gettempdir()), path.parents):
         part.chmod(0o755)
     path.chmod(0o444 if what == "file" else 0o666)
     if what == "directory":
