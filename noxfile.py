@@ -44,10 +44,22 @@ def group(name: str) -> list[str]:
 @nox.session(python=TESTED)
 def tests(session: nox.Session) -> None:
     """Run the suite against the built wheel; arguments after -- go to pytest."""
-    session.install(".[all]", *group("test"))
+    # The frameworks and servers that asched_web is mounted in are tried on the newest Python alone: what they do
+    # differently does not depend on ours.
+    hosts = group("hosts") if session.python == TESTED[-1] else []
+    session.install(".[all]", *group("test"), *hosts)
     # From tests/: there neither pytest nor a subprocess finds the checkout's packages before the wheel's.
     session.chdir("tests")
     session.run("pytest", "-n", WORKERS, "--dist", "loadgroup", *session.posargs, env={"ASCHED_TEST_INSTALLED": "1"})
+
+
+@nox.session(python=TESTED[-1])
+def long(session: nox.Session) -> None:
+    """Run the long forms: a year against its ledger, hundreds of kills, every server; arguments go to pytest."""
+    session.install(".[all]", *group("test"), *group("hosts"))
+    session.chdir("tests")
+    env = {"ASCHED_TEST_INSTALLED": "1"}
+    session.run("pytest", "-m", "slow", "--timeout", "3600", *session.posargs, env=env)
 
 
 @nox.session
