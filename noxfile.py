@@ -59,7 +59,7 @@ def long(session: nox.Session) -> None:
     session.install(".[all]", *group("test"), *group("hosts"))
     session.chdir("tests")
     env = {"ASCHED_TEST_INSTALLED": "1"}
-    session.run("pytest", "-m", "slow", "--timeout", "3600", *session.posargs, env=env)
+    session.run("pytest", "-m", "long", "--timeout", "3600", *session.posargs, env=env)
 
 
 @nox.session

@@ -147,7 +147,7 @@ async def test_nothing_told_is_lost_when_the_process_is_killed(tmp_path: Path) -
     assert met["lost"] > 0, met
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1_200)
 async def test_nothing_told_is_lost_in_many_lives(tmp_path: Path) -> None:
     seed = random.randrange(10**6)
