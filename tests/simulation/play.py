@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import takewhile
 
 from simulation.calendars import SECOND, Every, Once, Schedule
 from simulation.ledger import Entry, JobPlan, Ledger, Move, World
@@ -21,6 +22,7 @@ from asched.testing import VirtualClock, run_virtual, virtual_clock
 
 _DRAIN = 20_000
 """Records after which the history is read out; it keeps three times as many."""
+_PAGE = 5_000
 _NEIGHBOURS = 4
 _KINDS = {"hourly": triggers.Hourly, "daily": triggers.Daily, "weekly": triggers.Weekly, "cron": triggers.Cron}
 _LONGEST_LOOK = 30 * SECOND
@@ -73,6 +75,8 @@ class Stage:
         self._ahead = 0
         """The wall clock minus world begin and ticks."""
         self._seen: set[int] = set()
+        self._drained = 0
+        """Runs that had ended when the history was last read out."""
         self._open_gaps: dict[str, int] = {}
         self._final: dict[int, tuple[str, Entry]] = {}
 
@@ -116,7 +120,7 @@ class Stage:
         while (left := tick - round(loop.time() * SECOND)) > 0:
             # A day at a time, so that the history is read out before it overflows.
             await asyncio.sleep(min(left, 86_400 * SECOND) / SECOND)
-            if (await self.store.totals()).runs - self.played.records >= _DRAIN:
+            if (await self.store.totals()).runs - self._drained >= _DRAIN:
                 await self._drain()
 
     async def _make(self, move: Move) -> None:
@@ -184,13 +188,19 @@ class Stage:
         """Read the records that ended since, and again those that may have grown."""
         grown = await self.store.get_runs(list(self._open_gaps.values()))
         self._keep(record for record in grown if record is not None)
-        records, _ = await self.store.list_runs(RunFilter(), 4 * _DRAIN)
+        self._drained = (await self.store.totals()).runs
         new: list[RunRecord] = []
-        for record in records:
-            if record.ended is not None and record.id in self._seen:
+        cursor: str | None = None
+        while True:
+            records, cursor = await self.store.list_runs(RunFilter(), _PAGE, cursor)
+            unseen = list(takewhile(self._is_unseen, records))
+            new += unseen
+            if cursor is None or len(unseen) < len(records):
                 break
-            new.append(record)
         self._keep(reversed(new))
+
+    def _is_unseen(self, record: RunRecord) -> bool:
+        return record.ended is None or record.id not in self._seen
 
     def _keep(self, records: Iterable[RunRecord]) -> None:
         for record in records:

@@ -8,7 +8,7 @@ import pytest
 from simulation.play import differences, play
 from simulation.world import year
 
-OCCURRENCES = 1_400_000
+OCCURRENCES = 1_150_000
 SEED = int(os.environ.get("ASCHED_YEAR", "1"))
 
 

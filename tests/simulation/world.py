@@ -332,7 +332,7 @@ def year(seed: int, occurrences: int) -> World:
     for schedule in walls:
         while True:
             pace = rng.choice((1200 * SECOND, HOUR))
-            plan = job(rng, f"job-{len(jobs)}", schedule, pace, begin, length, at_once=rng.random() < 0.6)
+            plan = job(rng, f"job-{len(jobs)}", schedule, pace, begin, length, at_once=rng.random() < 0.7)
             # Most are there the whole year.
             if rng.random() < 0.8:
                 plan = replace(plan, starting=None, until=None, max_runs=None)
@@ -341,10 +341,10 @@ def year(seed: int, occurrences: int) -> World:
         jobs.append(plan)
     left = occurrences - sum(len(through(plan, begin, length)) for plan in jobs)
     for _ in range(12):
-        schedule = every(rng, begin, 3600, 12_000)
+        schedule = every(rng, begin, 7200, 30_000)
         jobs.append(job(rng, f"job-{len(jobs)}", schedule, schedule.step, begin, length))
     while left > 0:
-        schedule = Every(rng.randint(8, 20) * 60 * SECOND)
+        schedule = Every(rng.choice((5, 10, 15, 20, 30)) * 60 * SECOND)
         plan = job(rng, f"job-{len(jobs)}", schedule, schedule.step, begin, length, at_once=True)
         jobs.append(replace(plan, starting=None, until=None, max_runs=None, in_thread=False))
         left -= length // schedule.step
