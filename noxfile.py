@@ -44,13 +44,20 @@ def group(name: str) -> list[str]:
 @nox.session(python=TESTED)
 def tests(session: nox.Session) -> None:
     """Run the suite against the built wheel; arguments after -- go to pytest."""
-    # The frameworks and servers that asched_web is mounted in are tried on the newest Python alone: what they do
-    # differently does not depend on ours.
-    hosts = group("hosts") if session.python == TESTED[-1] else []
+    arguments = ["-n", WORKERS, "--dist", "loadgroup", *session.posargs]
+    required = os.environ.get("ASCHED_REQUIRE", "")
+    hosts: list[str] = []
+    if session.python == TESTED[-1]:
+        # The frameworks and servers that asched_web is mounted in, and the browser, are tried on the newest Python
+        # alone: what they do differently does not depend on ours.
+        hosts = group("hosts")
+        required = ",".join(filter(None, [required, "hosts"]))
+    elif not session.posargs:
+        arguments.append("--ignore=browser")
     session.install(".[all]", *group("test"), *hosts)
     # From tests/: there neither pytest nor a subprocess finds the checkout's packages before the wheel's.
     session.chdir("tests")
-    session.run("pytest", "-n", WORKERS, "--dist", "loadgroup", *session.posargs, env={"ASCHED_TEST_INSTALLED": "1"})
+    session.run("pytest", *arguments, env={"ASCHED_TEST_INSTALLED": "1", "ASCHED_REQUIRE": required})
 
 
 @nox.session(python=TESTED[-1])
@@ -60,6 +67,13 @@ def long(session: nox.Session) -> None:
     session.chdir("tests")
     env = {"ASCHED_TEST_INSTALLED": "1"}
     session.run("pytest", "-m", "long", "--timeout", "3600", *session.posargs, env=env)
+
+
+@nox.session(python=TESTED[-1])
+def servers(session: nox.Session) -> None:
+    """Stop every server with streams open; writes docs/shutdown-matrix.md anew in about ten minutes."""
+    session.install(".[all]", *group("test"), *group("hosts"))
+    session.run("python", "tests/web/servers/matrix.py", "docs/shutdown-matrix.md")
 
 
 @nox.session
@@ -85,3 +99,16 @@ def bench(session: nox.Session) -> None:
     """Run all benchmarks, or those named after --; --quick for a first look."""
     session.install(".[all]", *group("bench"))
     session.run("python", "benchmarks/_run.py", *session.posargs)
+
+
+@nox.session
+def vendor(session: nox.Session) -> None:
+    """Compare the dashboard's third-party files with the registry; `-- --write` fetches them anew."""
+    session.run("python", "tools/vendor.py", *session.posargs)
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Make the pictures of the dashboard in docs/images; needs Chromium."""
+    session.install(".[all]", *group("test"))
+    session.run("python", "tools/screenshots.py", *session.posargs)

@@ -1,6 +1,6 @@
 """Virtual time: a loop whose clock jumps to the next timer when nothing else is left to do.
 
-A schedule of a year runs in a second, in the order and at the instants of the real thing, since nothing is
+A schedule of a month runs in a second, in the order and at the instants of the real thing, since nothing is
 patched: timers, timeouts, tasks and the scheduler are the real ones, and only ``loop.time()`` differs.
 
     from asched import Scheduler

@@ -12,7 +12,7 @@ OCCURRENCES = 1_150_000
 SEED = int(os.environ.get("ASCHED_YEAR", "1"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_every_record_of_a_year_is_what_the_ledger_says() -> None:
     world = year(SEED, OCCURRENCES)
