@@ -35,21 +35,38 @@ const KEYS = {
   failures: (row) => -row.failure_count,
 };
 
-/** @returns {string[]} ids of the rows that match, in order */
-export function pick(rows, { q = "", state = "", group = "", sort = "name", down = false }, at) {
+/**
+ * Ids of the rows that match, in order. `before` is the order of the last time: sorting what is almost in order costs
+ * hardly more than looking at it, and with ten thousand rows that change all the time this is what the page would do
+ * with its time.
+ *
+ * @param {Map<string, object>} rows
+ * @param {string[]} before
+ * @returns {string[]}
+ */
+export function pick(rows, { q = "", state = "", group = "", sort = "name", down = false }, at, before = []) {
   const tests = readQuery(q);
   const found = [];
-  for (const row of rows) {
-    if (group && row.group !== group) continue;
-    if (state && !inState(row, state, at)) continue;
+  const add = (row) => {
+    if (group && row.group !== group) return;
+    if (state && !inState(row, state, at)) return;
     if (tests.every((test) => test(row))) found.push(row);
+  };
+  const placed = new Set();
+  for (const id of before) {
+    const row = rows.get(id);
+    if (row) {
+      placed.add(id);
+      add(row);
+    }
   }
+  if (placed.size < rows.size) for (const row of rows.values()) if (!placed.has(row.job_id)) add(row);
   const key = KEYS[sort] || KEYS.name;
   const sign = down ? -1 : 1;
-  // Compared by code unit, not by a collator: a list of ten thousand has a few milliseconds.
-  const keyed = found.map((row) => [key(row), row.sortName, row.job_id]);
-  keyed.sort((a, b) => (a[0] < b[0] ? -sign : a[0] > b[0] ? sign : a[1] < b[1] ? -1 : a[1] > b[1] ? 1 : a[2] < b[2] ? -1 : 1));
-  return keyed.map((entry) => entry[2]);
+  // Compared by code unit, not by a collator, which takes thirty times as long.
+  const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+  found.sort((a, b) => sign * order(key(a), key(b)) || order(a.sortName, b.sortName) || order(a.job_id, b.job_id));
+  return found.map((row) => row.job_id);
 }
 
 /** Does the order depend on what changes all the time? */

@@ -30,7 +30,7 @@ const UNITS = [
 /** 0.34 as "340 ms", 75 as "1 min 15 s": two units at most. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
-  if (seconds < 0.0005) return t("unit.ms", { n: 0 });
+  if (seconds < 0.001) return t("unit.ms", { n: "<1" });
   if (seconds < 1) return t("unit.ms", { n: Math.round(seconds * 1000) });
   if (seconds < 10) return t("unit.s", { n: Math.round(seconds * 10) / 10 });
   return whole(seconds);

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser.conftest import until
+from browser.pages import until
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_rows_hold_still_and_keep_the_focus_while_someone_points_at_them(site: A
 def test_agenda_marks_the_crowded_minute(site: Any, look: Callable[..., Any]) -> None:
     page = look(site).open("agenda")
 
-    page.get_by_text("6 starts").first.click()
+    page.locator(".crowds button").click()
     assert 6 <= page.locator(".agenda-entry").count()
 
 

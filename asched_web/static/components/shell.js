@@ -42,7 +42,7 @@ function Navigation({ onGo }) {
   const counts = { jobs: jobs.size, "dead-letters": letters.value, runs: stats.value?.statistics?.active_runs };
   return html`<nav aria-label=${t("nav.label")}>${VIEWS.map(([name, icon]) => html`
     <a key=${name} href=${link(name === "overview" ? [] : [name])} aria-current=${route.value.view === name ? "page" : undefined} onClick=${onGo}>
-      <${Icon} name=${icon} /><span>${t(`nav.${name}`)}</span><${Badge} n=${counts[name]} bad=${name === "dead-letters"} /></a>`)}</nav>`;
+      <${Icon} name=${icon} /><span>${t(`nav.${name}`)}</span>${" "}<${Badge} n=${counts[name]} bad=${name === "dead-letters"} /></a>`)}</nav>`;
 }
 
 function Connection() {

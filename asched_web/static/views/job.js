@@ -62,7 +62,7 @@ function History({ id }) {
   const at = (share) => (done.length ? duration(done[Math.min(done.length - 1, Math.floor(done.length * share))]) : "–");
   const bad = list.filter((run) => isFailed(run.status)).length;
   const titleOf = (run) => `${moment(runAt(run), now.peek())}: ${word("status", run.status)}, ${duration(seconds(run))}`;
-  return html`<${Card} id="job-chart" wide title=${t("job.chart")} extra=${html`<span class="note nums">${t("job.quantiles", { p50: at(0.5), p95: at(0.95), max: at(1) })}</span>`}>
+  return html`<${Card} id="job-chart" wide title=${t("job.chart")} extra=${done.length > 0 && html`<span class="note nums">${t("job.quantiles", { p50: at(0.5), p95: at(0.95), max: at(1) })}</span>`}>
     ${list.length ? html`<${RunChart} runs=${list} seconds=${seconds} toneOf=${(run) => tone(run.status)} titleOf=${titleOf} onOpen=${(run) => go(["runs", run.run_id])}
       label=${t("job.chartText", { n: list.length, bad, p50: at(0.5), p95: at(0.95) })} />` : html`<p class="note">${t("runs.none")}</p>`}<//>`;
 }

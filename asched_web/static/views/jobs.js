@@ -14,6 +14,7 @@ import { Grid } from "../components/grid.js";
 import { Icon } from "../components/icon.js";
 
 const narrow = matchMedia("(max-width: 860px)");
+const ORDERED_EVERY = 1000;
 const IN_ADDRESS = 20; // selected jobs that the address names; above that the selection is this page's own
 
 function useNarrow() {
@@ -44,13 +45,13 @@ export function Jobs() {
   const lively = isLively(filter.sort) || filter.state !== "";
 
   const refresh = () => {
-    setIds(pick(jobs.values(), filter, now.peek()));
+    setIds(pick(jobs, filter, now.peek(), ids));
     setWaiting(0);
   };
   // What one has asked for comes at once; what the schedule changes waits until nobody points at a row.
   useMemo(refresh, [filterKey]);
-  useThrottled(lively ? jobsChanged.value : jobsMoved.value, 500, () => {
-    const fresh = pick(jobs.values(), filter, now.peek());
+  useThrottled(lively ? jobsChanged.value : jobsMoved.value, ORDERED_EVERY, () => {
+    const fresh = pick(jobs, filter, now.peek(), ids);
     if (!held.current || ids.length === 0) {
       setIds(fresh);
       setWaiting(0);
