@@ -66,6 +66,9 @@ export function moment(at, now, zone = HERE, seconds = true) {
   return `${date(at, now, zone)} ${time}`;
 }
 
+/** Does this zone have the same date then as this browser? */
+export const sameDay = (at, zone) => date(at, at, zone) === date(at, at, HERE);
+
 export function date(at, now, zone = HERE) {
   const options = { weekday: "short", day: "numeric", month: "short", timeZone: zone };
   if (Math.abs(at - now) > 300 * 86400_000) options.year = "numeric";
@@ -86,4 +89,10 @@ export const zoneName = (zone) => (zone || "").split("/").pop().replaceAll("_", 
 export const percent = (share) =>
   new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: share > 0.99 && share < 1 ? 2 : 1 }).format(share);
 
-export const json = (value) => JSON.stringify(value, null, 2);
+const LINE = 88;
+
+/** On one line if it fits there. */
+export function json(value) {
+  const text = JSON.stringify(value);
+  return text === undefined || text.length <= LINE ? String(text) : JSON.stringify(value, null, 2);
+}

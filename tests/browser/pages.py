@@ -33,7 +33,7 @@ class Site:
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "sites.py"), name, str(self.port)],
+            [sys.executable, "sites.py", name, str(self.port)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=HERE,
         )  # fmt: skip
         deadline = time.monotonic() + 40

@@ -173,6 +173,9 @@ def test_token_is_asked_for_and_decides_what_can_be_done(
 ) -> None:
     guarded = make_site("token")
     page = look(guarded).open("jobs", settle=False)
+    page.get_by_role("textbox", name="Token").fill("wrong")
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector(".fault:has-text('not accepted')")
     page.get_by_role("textbox", name="Token").fill("look")
     page.get_by_role("button", name="Continue").click()
     page.wait_for_selector(".connection.tone-good")
@@ -200,3 +203,13 @@ def test_empty_schedule_and_empty_filter_say_different_things(
     page = look(site).open("jobs?q=nothing-is-called-so")
     page.get_by_role("button", name="Clear the filter").click()
     page.wait_for_selector("#row-0")
+
+
+def test_page_without_locks_reads_a_stream_of_its_own(site: Any, look: Callable[..., Any]) -> None:
+    watched = look(site)
+    watched.page.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
+    page = watched.open("jobs?q=backup")
+
+    page.request.post(f"{site.url}api/jobs/backup/pause")
+    page.wait_for_selector(".grid-row .cell-state:has-text('Paused')", timeout=5_000)
+    page.request.post(f"{site.url}api/jobs/backup/resume")

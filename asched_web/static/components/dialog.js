@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from "../ui.js";
 import { needsToken, setToken } from "../api.js";
 import { question } from "../actions.js";
 import { t } from "../i18n.js";
-import { letterKeys, setLetterKeys } from "../prefs.js";
+import { letterKeys, remembered, setLetterKeys } from "../prefs.js";
 import { Button } from "./bits.js";
 
 export function Dialog({ label, onClose, children, fixed }) {
@@ -40,7 +40,7 @@ export function TokenDialog() {
     if (value.trim()) setToken(value.trim(), lasting);
   };
   return html`<${Dialog} label="token-title" fixed>
-    <form onSubmit=${submit}><h2 id="token-title">${t("token.title")}</h2><p id="token-text">${t("token.text")}</p>
+    <form onSubmit=${submit}><h2 id="token-title">${t("token.title")}</h2><p id="token-text">${t("token.text")}</p>${remembered("asched.token") && html`<p class="fault" role="alert">${t("token.wrong")}</p>`}
       <label class="field"><span>${t("token.label")}</span>
         <input type="password" autocomplete="current-password" spellcheck=${false} required autofocus aria-describedby="token-text"
           value=${value} onInput=${(event) => setValue(event.target.value)} /></label>

@@ -64,7 +64,7 @@ function LetterGroup({ n, letters, chosen, choose, after }) {
   const title = html`<span class="letter-title"><input type="checkbox" aria-label=${t("letters.selectGroup", { name })} checked=${ids.every((id) => chosen.has(id))}
       indeterminate=${ids.some((id) => chosen.has(id)) && !ids.every((id) => chosen.has(id))} onChange=${(event) => choose(ids, event.target.checked)} />
     <a href=${jobLink(first.job_id)}>${name}</a><span class="badge bad">${letters.length}</span></span>`;
-  return html`<${Card} id=${`letters-${n}`} title=${title} extra=${html`<span class="note"><${When} at=${Math.min(...times)} />${times.length > 1 ? html` – <${When} at=${Math.max(...times)} />` : null}</span>`}>
+  return html`<${Card} id=${`letters-${n}`} title=${title} extra=${html`<span class="note"><${When} at=${Math.min(...times)} />${Math.max(...times) - Math.min(...times) > 60_000 ? html` – <${When} at=${Math.max(...times)} />` : null}</span>`}>
     <p class="error-line letter-error"><b>${first.error?.type}</b>${first.error?.message ? `: ${first.error.message}` : ""}</p>
     <ul class="letters">${letters.slice(0, shown).map((run) => html`<${Letter} key=${run.run_id} run=${run} on=${chosen.has(run.run_id)} choose=${choose} after=${after} />`)}</ul>
     ${letters.length > shown && html`<${Button} kind="quiet" onClick=${() => setShown(shown + 50)}>${t("letters.more", { n: letters.length - shown })}<//>`}<//>`;

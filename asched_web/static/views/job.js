@@ -2,7 +2,7 @@
 import { html, useEffect } from "../ui.js";
 import { cancelJob, pause, resume, runNow } from "../actions.js";
 import { get, jobPath, may } from "../api.js";
-import { duration, full, HERE, moment, percent, zoneName } from "../format.js";
+import { duration, full, HERE, moment, percent, sameDay, zoneName } from "../format.js";
 import { lang, number, t, word } from "../i18n.js";
 import { canAct, connection } from "../live.js";
 import { go, link } from "../router.js";
@@ -71,7 +71,7 @@ export function Instants({ list, zone }) {
   return html`<ol class="instants">${list.map((instant) => {
     const at = Date.parse(instant.at);
     return html`<li key=${instant.at}><span class="nums">${moment(at, now.peek(), zone)}</span>
-      ${zone !== HERE ? html`<span class="note nums" title=${full(at)}>${t("job.here", { at: moment(at, now.peek(), HERE, false) })}</span>` : html`<span class="note"></span>`}
+      ${zone !== HERE ? html`<span class="note nums" title=${full(at)}>${t("job.here", { at: sameDay(at, zone) ? moment(at, at, HERE, false) : moment(at, now.peek(), HERE, false) })}</span>` : html`<span class="note"></span>`}
       <span class="note"><${When} at=${at} zone=${zone} /></span>
       ${instant.note && html`<span class="tag warn" title=${t(`note.${instant.note}Text`)}>${word("note", instant.note)}</span>`}</li>`;
   })}</ol>`;
