@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
 
 from asched.testing import VirtualClock, VirtualTimeLoop, virtual_clock
+
+# Whoever is started in the background of a shell ignores SIGINT, and so would every process that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: ``require(name, available, reason)``; see the fixture of this name.
 Require = Callable[[str, bool, str], None]

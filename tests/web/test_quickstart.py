@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from web.driver import Answer, Client, run_lifespan
@@ -66,9 +65,13 @@ async def test_the_job_is_listed_with_the_fields_of_the_quick_start(requests: Cl
     assert 59 < job["next_run_in"] <= 60
 
 
-async def test_main_is_the_program_that_was_started(scheduler: Scheduler, requests: Client) -> None:
-    started = Path(sys.modules["__main__"].__file__ or "").stem
-    scheduler.register_function(lambda: None, name=f"{started}:my_task")
+async def test_main_is_the_program_that_was_started(
+    scheduler: Scheduler, requests: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.setattr(main, "__file__", "/srv/program.py", raising=False)
+    scheduler.register_function(lambda: None, name="program:my_task")
     answer = await create(requests, func_name="my_task", func_module="__main__")
 
     assert 201 == answer.status

@@ -71,6 +71,7 @@ async def test_a_client_that_does_not_read_holds_up_nobody(needs: Callable[[str]
 
 async def test_a_server_without_streams_stops_at_once(needs: Callable[[str], None]) -> None:
     needs("uvicorn")
+    needs("fastapi")
     with serving("uvicorn", "MOUNTED") as server:
         outcome = await stop_with_streams(server, signal.SIGTERM, 0)
 
