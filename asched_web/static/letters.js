@@ -26,7 +26,7 @@ function later() {
 }
 
 effect(() => {
-  if (connection.value === "live") later();
+  if (connection.value === "live") countLetters().catch(() => {});
 });
 
 effect(() => {
