@@ -44,20 +44,22 @@ def group(name: str) -> list[str]:
 @nox.session(python=TESTED)
 def tests(session: nox.Session) -> None:
     """Run the suite against the built wheel; arguments after -- go to pytest."""
-    arguments = ["-n", WORKERS, "--dist", "loadgroup", *session.posargs]
-    required = os.environ.get("ASCHED_REQUIRE", "")
-    hosts: list[str] = []
-    if session.python == TESTED[-1]:
-        # The frameworks and servers that asched_web is mounted in, and the browser, are tried on the newest Python
-        # alone: what they do differently does not depend on ours.
-        hosts = group("hosts")
-        required = ",".join(filter(None, [required, "hosts"]))
-    elif not session.posargs:
-        arguments.append("--ignore=browser")
-    session.install(".[all]", *group("test"), *hosts)
+    # The frameworks and servers that asched_web is mounted in, and the browser, are tried on the newest Python alone:
+    # what they do differently does not depend on ours.
+    newest = session.python == TESTED[-1]
+    session.install(".[all]", *group("test"), *(group("hosts") if newest else []))
+    required = [name for name in os.environ.get("ASCHED_REQUIRE", "").split(",") if name]
+    env = {"ASCHED_TEST_INSTALLED": "1", "ASCHED_REQUIRE": ",".join([*required, *(["hosts"] if newest else [])])}
+    parallel = ["-n", WORKERS, "--dist", "loadgroup"]
     # From tests/: there neither pytest nor a subprocess finds the checkout's packages before the wheel's.
     session.chdir("tests")
-    session.run("pytest", *arguments, env={"ASCHED_TEST_INSTALLED": "1", "ASCHED_REQUIRE": required})
+    if session.posargs:
+        session.run("pytest", *parallel, *session.posargs, env=env)
+        return
+    session.run("pytest", *parallel, "--ignore=browser", env=env)
+    if newest:
+        # By itself: Playwright keeps an event loop running in its thread, and no async test can have one there.
+        session.run("pytest", "browser", env=env)
 
 
 @nox.session(python=TESTED[-1])
