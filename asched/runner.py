@@ -25,9 +25,6 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-import anyio
-import anyio.to_thread
-
 from asched import offload
 from asched.arguments import decode_arguments
 from asched.clock import Clock
@@ -301,8 +298,11 @@ class Runner:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0
         self._unarmed: list[CurrentRun] = []
-        self._limiter = anyio.CapacityLimiter(max_workers)
-        self._processes = anyio.CapacityLimiter(max_workers)
+        # Loaded when a scheduler starts: it is a third of what importing asched would cost.
+        from anyio import CapacityLimiter
+
+        self._limiter = CapacityLimiter(max_workers)
+        self._processes = CapacityLimiter(max_workers)
         self._calls: queue.SimpleQueue[tuple[CurrentRun, contextvars.Context] | None] = queue.SimpleQueue()
         self._returned: deque[CurrentRun] = deque()
         self._signalled = False
@@ -525,6 +525,8 @@ class Runner:
             task.add_done_callback(self._thread_gone)
 
     async def _host_thread(self) -> None:
+        import anyio.to_thread
+
         await anyio.to_thread.run_sync(self._pull, limiter=self._limiter, abandon_on_cancel=True)
 
     def _thread_gone(self, task: asyncio.Task[None]) -> None:
