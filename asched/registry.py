@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os.path
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from asched.errors import FunctionUnknown, InvalidArgument, UnstableFunction
@@ -144,7 +144,7 @@ def _module_name(module: str) -> str:
         # `python -m package` runs package.__main__; it is imported under that name as well.
         return str(spec.name)
     file = getattr(main, "__file__", None)
-    return Path(file).stem if file else "__main__"
+    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
 
 
 def _same_place(old: Callable[..., Any], new: Callable[..., Any]) -> bool:

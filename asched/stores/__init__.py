@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, unquote, urlsplit
-
 from asched.errors import InvalidArgument
 from asched.store import Store
 from asched.stores.memory import MemoryStore
@@ -18,6 +16,8 @@ def open_url(url: str) -> Store:
         InvalidArgument: No store has this scheme, or the store has no such option.
         MissingExtra: The store's driver is not installed.
     """
+    from urllib.parse import parse_qsl, unquote, urlsplit
+
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     scheme = parts.scheme.partition("+")[0]
