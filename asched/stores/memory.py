@@ -59,6 +59,7 @@ from asched.store import (
     Totals,
     Window,
 )
+from asched.stores.cursors import read_place, read_serial, write_place
 from asched.timers import Timers
 
 __all__ = ["MemoryStore"]
@@ -494,7 +495,7 @@ class MemoryStore:
         return [self._record(jobs[job_id]) if job_id in jobs else None for job_id in ids]
 
     async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
-        after = int(cursor) if cursor else 0
+        after = 0 if cursor is None else read_serial(cursor)
         query = which.query.casefold() if which.query else None
         page: list[JobRecord] = []
         for job in self._jobs_after(after):
@@ -1190,13 +1191,13 @@ class MemoryStore:
         return [None if kept is None else _run_record(kept) for kept in found]
 
     async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
-        after = _read_place(cursor) if cursor else None
+        after = None if cursor is None else read_place(cursor)
         page: list[_Kept] = []
         for run in self._newest_first(which):
             if (after is not None and _place(run) >= after) or not _chosen(run, which):
                 continue
             if len(page) == limit:
-                return [_run_record(run) for run in page], _write_place(page[-1])
+                return [_run_record(run) for run in page], write_place(*_place(page[-1]))
             page.append(run)
         return [_run_record(run) for run in page], None
 
@@ -1341,16 +1342,6 @@ def _place(kept: _Kept) -> tuple[bool, int, int]:
     if isinstance(kept, tuple):
         return False, kept[0], 0
     return (False, kept.turn, 0) if kept.turn else (True, kept.due, kept.id)
-
-
-def _write_place(run: _Kept) -> str:
-    active, place, run_id = _place(run)
-    return f"{active:d}.{place}.{run_id}"
-
-
-def _read_place(cursor: str) -> tuple[bool, int, int]:
-    active, place, run_id = cursor.split(".")
-    return active == "1", int(place), int(run_id)
 
 
 def _has_queued(past: _Past) -> bool:

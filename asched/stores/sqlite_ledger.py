@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from asched.clock import Clock
-from asched.errors import InvalidArgument
 from asched.instants import SECOND
 from asched.model import ErrorInfo, JobSpec, JobStatus, OnCrash, Origin, Outcome, Overlap, Reason, RunStatus
 from asched.planner import jittered, passed_while_paused
@@ -63,6 +62,7 @@ from asched.store import (
     Totals,
     Window,
 )
+from asched.stores.cursors import read_place, read_serial, write_place
 from asched.stores.rows import (
     STATUSES,
     CodeTrigger,
@@ -229,7 +229,7 @@ class Pages:
         # The unary plus keeps the planner from an index: the table has the order of the page, and a page of 50 of a
         # million jobs must not sort them.
         conditions = ["+j.ns = ?" if which.group is None else "j.ns = ?", "j.deleted = 0", "j.serial > ?"]
-        values: list[Any] = [self.ns, _serial_of(cursor)]
+        values: list[Any] = [self.ns, 0 if cursor is None else read_serial(cursor)]
         if which.group is not None:
             conditions.append("j.group_name = ?")
             values.append(which.group)
@@ -323,7 +323,10 @@ class Pages:
                 if len(page) == limit:
                     return page, place
                 page.append(run_record(RunRow._make(row[:_RUN_COLUMNS])))
-                place = f"0.{row[_RUN_COLUMNS]}.0" if len(row) > _RUN_COLUMNS else f"1.{page[-1].due}.{page[-1].id}"
+                ended = len(row) > _RUN_COLUMNS
+                place = (
+                    write_place(False, row[_RUN_COLUMNS], 0) if ended else write_place(True, page[-1].due, page[-1].id)
+                )
         return page, None
 
     def _newest_first(self, which: RunFilter, cursor: str | None) -> Generator[tuple[Any, ...], None, None]:
@@ -1269,27 +1272,6 @@ def _due_order(named: tuple[str, tuple[Any, ...]]) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _serial_of(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    try:
-        return int(cursor)
-    except ValueError:
-        raise _wrong_cursor(cursor) from None
-
-
 def _place_of(cursor: str | None) -> tuple[bool, int, int]:
     """Return whether active runs are still to be told, and the place after which to go on."""
-    if cursor is None:
-        return True, _FOREVER, _FOREVER
-    try:
-        active, place, run_id = cursor.split(".")
-        return active == "1", int(place), int(run_id)
-    except ValueError:
-        raise _wrong_cursor(cursor) from None
-
-
-def _wrong_cursor(cursor: str) -> InvalidArgument:
-    return InvalidArgument(
-        f"{cursor!r} is no cursor of a page: pass the one that the page before came with", field="cursor"
-    )
+    return (True, _FOREVER, _FOREVER) if cursor is None else read_place(cursor)

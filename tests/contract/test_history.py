@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from support.clocks import SettableClock
 from support.nodes import FAR, Actor, at, history, ids, item, job, outcomes, run, spec
 from support.store_factories import OpenStore
 
+from asched.errors import InvalidArgument
 from asched.instants import DAY, SECOND
 from asched.model import JobStatus, Origin, Overlap, Policy, Reason, RunStatus
-from asched.store import Gap, Limits, PutMode, RunFilter, RunRecord, Store
+from asched.store import Gap, JobFilter, Limits, PutMode, RunFilter, RunRecord, Store
 
 
 async def page_through(store: Store, which: RunFilter, limit: int) -> list[RunRecord]:
@@ -316,3 +318,16 @@ async def test_history_outlives_the_pause_and_resume_of_its_job(store: Store, no
 
     assert [record.id for record in await history(store, "a")] == [run_id]
     assert await node.due(FAR) != []
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1.2", "1.2.3.4", "2.0.0", "1.x.0", "1.0." + "9" * 30])
+async def test_a_cursor_that_no_page_came_with_is_refused(store: Store, node: Actor, cursor: str) -> None:
+    await node.add(spec("a"))
+
+    for which in (RunFilter(), RunFilter(dead=True)):
+        with pytest.raises(InvalidArgument, match="cursor"):
+            await store.list_runs(which, 10, cursor)
+    with pytest.raises(InvalidArgument, match="cursor"):
+        await store.list_jobs(JobFilter(), 10, cursor)
+    with pytest.raises(InvalidArgument, match="cursor"):
+        await store.list_jobs(JobFilter(), 10, "9" * 30)
