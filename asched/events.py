@@ -52,7 +52,8 @@ Hook = Callable[[Event], Awaitable[None] | None]
 class Subscription:
     """An endless iterator over the events since it was made. Dropping it, or ``aclose()``, ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[Subscription], None]) -> None:
+        self._leave = leave
         self._events: deque[Event] = deque()
         self._dropped = 0
         self._ready = asyncio.Event()
@@ -85,6 +86,8 @@ class Subscription:
         self._ready.set()
 
     async def aclose(self) -> None:
+        """End at once: what was not read is dropped, and nothing more is collected for this reader."""
+        self._leave(self)
         self._events.clear()
         self.close()
 
@@ -115,7 +118,7 @@ class EventBus:
 
     def subscribe(self) -> Subscription:
         """Return the events from now on. One who falls 10,000 behind gets ``events.dropped`` with their number."""
-        subscription = Subscription()
+        subscription = Subscription(self._subscribers.discard)
         self._subscribers.add(subscription)
         return subscription
 

@@ -10,6 +10,7 @@ import pytest
 from support.schedules import at, since
 
 from asched import Event, Interval, InvalidArgument, Job, Run, RunStatus, Scheduler
+from asched.events import EventBus
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -216,3 +217,15 @@ async def test_events_come_after_the_commit(scheduler: Scheduler, clock: Virtual
         await clock.sleep_until(at(35))
 
     assert [RunStatus.SUCCEEDED] * 3 == seen
+
+
+async def test_closed_subscription_no_longer_costs_anything() -> None:
+    bus = EventBus()
+    subscription = bus.subscribe()
+    assert bus.wanted
+
+    await subscription.aclose()
+
+    assert not bus.wanted
+    with pytest.raises(StopAsyncIteration):
+        await anext(subscription)
