@@ -137,6 +137,6 @@ def _refusal(value: Any, path: str, why: str) -> InvalidArgument:
 def _show(value: Any, limit: int) -> str:
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001 - user code: the value's own __repr__
+    except BaseException as error:  # noqa: BLE001 - user code: the value's own __repr__
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -219,7 +219,10 @@ class JobBuilder:
         return self._with(jitter=seconds)
 
     def in_process(self) -> JobBuilder:
-        """Run the function in a worker process, which a timeout can kill. It and its arguments are pickled."""
+        """Run the function in a worker process, which a timeout can kill. It and its arguments are pickled.
+
+        The timeout counts from the hand-over: starting the worker, the first time some tenths of a second, is in it.
+        """
         return self._with(in_process=True)
 
     # Labels and bounds

@@ -231,6 +231,7 @@ class Engine:
         self._tokens = itertools.count(self.epoch << 32 | 1)
         self._lease_ends = asked + caps.lease * (1 - _MARGIN)
         self._offset = await self.store.now() - self._clock.now()
+        await self._reap()
 
     def now(self) -> int:
         """Return the store's clock as this node knows it."""
@@ -733,19 +734,23 @@ class Engine:
                 self._lease_ends = asked + caps.lease * (1 - _MARGIN)
                 self._offset = beat.now - self._clock.now()
                 self._halt(beat.cancels, Reason.OPERATOR)
-                for reaped in await self.store.reap():
-                    log.warning(
-                        "node %s is gone; %d of its runs are taken over, %d are lost",
-                        reaped.node, len(reaped.rescued), len(reaped.lost),
-                    )  # fmt: skip
-                    self.take_in(reaped.rescued)
-                    self.look_again()
+                await self._reap()
             except StoreUnavailable as error:
                 log.warning("no heartbeat: %s", error)
                 delay = caps.lease * _BEAT / 2
                 continue
             delay = caps.lease * _BEAT
             self._wake()
+
+    async def _reap(self) -> None:
+        """Take over what nodes left that are gone; at a start, the process before this one."""
+        for reaped in await self.store.reap():
+            log.warning(
+                "node %s is gone; %d of its runs are taken over, %d are lost",
+                reaped.node, len(reaped.rescued), len(reaped.lost),
+            )  # fmt: skip
+            self.take_in(reaped.rescued)
+            self.look_again()
 
     async def _on_lease_lost(self) -> None:
         """Others have taken over what ran here: end it, and begin anew under another epoch."""

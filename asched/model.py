@@ -146,7 +146,7 @@ class CatchUp(StrEnum):
     LATEST = "latest"
     """One run stands for all of them; its due time is the newest."""
     ALL = "all"
-    """Each gets its run, one after the other, within the catch-up window."""
+    """Each gets its run within the catch-up window, one after the other unless overlap is allowed."""
     SKIP = "skip"
 
 

@@ -30,6 +30,7 @@ from asched.arguments import decode_arguments
 from asched.clock import Clock
 from asched.errors import InvalidArgument
 from asched.instants import SECOND, to_datetime
+from asched.masking import masked
 from asched.model import ErrorInfo, JobSpec, Outcome, Reason, format_run_id
 from asched.registry import Function
 from asched.timers import Timers
@@ -167,7 +168,8 @@ class CurrentRun:
         self._note(self)
 
     def write(self, line: str) -> None:
-        """Add a line to the run's log; past 200 lines or 16 KiB it is dropped."""
+        """Add a line to the run's log, passwords of URLs masked; past 200 lines or 16 KiB it is dropped."""
+        line = masked(line)
         lines = self.lines
         if lines is None:
             lines = self.lines = []
@@ -198,7 +200,10 @@ def current_run() -> CurrentRun | None:
 
 
 def describe_error(error: BaseException) -> ErrorInfo:
-    """Return what is kept of an exception. The traceback's end matters most, so its beginning is cut."""
+    """Return what is kept of an exception, without the passwords of URLs.
+
+    The traceback's end matters most, so its beginning is cut.
+    """
     try:
         message = str(error)
         # The first frames are asched's own and say nothing about the job.
@@ -206,9 +211,11 @@ def describe_error(error: BaseException) -> ErrorInfo:
         while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
             frames = frames.tb_next
         text = "".join(traceback.format_exception(type(error), error, frames))
-    except Exception as fault:  # noqa: BLE001 - user code: the exception's own __str__
+    except BaseException as fault:  # noqa: BLE001 - user code: the exception's own __str__
         message = f"(its message could not be read: {type(fault).__name__})"
         text = f"{type(error).__name__}: {message}\n"
+    # Before anything is cut: half a URL would no longer be known as one.
+    message, text = masked(message), masked(text)
     data = text.encode(errors="backslashreplace")
     if len(data) > TRACEBACK_LIMIT:
         text = "[...]\n" + data[-TRACEBACK_LIMIT + 6 :].decode(errors="ignore")
