@@ -6,7 +6,6 @@ make a message out of order impossible. The table at the end turns errors of asc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl
@@ -33,6 +32,7 @@ from asched.errors import (
     UnstableFunction,
     VersionConflict,
 )
+from asched.masking import masked
 
 __all__ = [
     "ASGIApp",
@@ -88,13 +88,6 @@ API_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"<>@]*:[^/\s'\"<>]*@")
-
-
-def masked(text: str) -> str:
-    """Return the text with the user and password of every URL in it replaced by ``***``."""
-    return _CREDENTIALS.sub("***@", text) if "://" in text else text
 
 
 class ClientGone(Exception):

@@ -188,3 +188,20 @@ async def test_log_and_progress_of_a_failed_run_are_kept(
     assert RunStatus.FAILED is run.status
     assert "attempt 2" in run.log
     assert Progress(2, 10) == run.progress
+
+
+async def test_passwords_in_urls_are_masked_in_the_log_of_a_run_and_in_the_line_of_its_failure(
+    scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    @scheduler.every(1).hours.id("job").retries(0)
+    async def job() -> None:
+        log.warning("connecting to pg://ada:%s@db", "hunter2")
+        raise ConnectionError("no answer from pg://ada:hunter2@db")
+
+    async with scheduler:
+        run = await run_once(scheduler, "job")
+
+    assert ("connecting to pg://***@db",) == run.log
+    told = [record.getMessage() for record in caplog.records if record.name == "asched"]
+    assert any("no answer from pg://***@db" in line for line in told)
+    assert not any("hunter2" in line for line in told)
