@@ -600,7 +600,7 @@ class Scheduler:
         policy = make_policy(
             timeout, max_retries, backoff, overlap, catch_up, catch_up_window, on_crash, jitter, in_process
         )
-        if if_exists not in _PUT_MODES:
+        if not isinstance(if_exists, str) or if_exists not in _PUT_MODES:
             raise InvalidArgument(
                 f"if_exists must be 'raise', 'replace' or 'keep', not {if_exists!r}", field="if_exists"
             )
@@ -705,7 +705,7 @@ class Scheduler:
         self._require()
         await self._settle()
         record = None
-        if isinstance(job_id, str):
+        if _is_text(job_id):
             [record] = await self.store.get_jobs((job_id,))
         if record is None:
             raise JobNotFound(job_id)
@@ -730,7 +730,7 @@ class Scheduler:
         which = JobFilter(
             None if group is None else check_label(group, "group"),
             None if status is None else choose(JobStatus, status, "status"),
-            query,
+            _check_text(query, "query"),
         )
         jobs: Page[Job] = Page()
         wanted = None if limit is None else check_count(limit, "limit", least=1, most=1_000_000)
@@ -864,7 +864,7 @@ class Scheduler:
 
     async def cancel_job_by_name(self, func_name: str) -> int:
         """Delete the jobs of this function, ``module:qualname`` or the part after the colon; return how many."""
-        return await self._cancel(Selection(func=func_name))
+        return await self._cancel(Selection(func=_check_text(func_name, "func_name")))
 
     async def run_job_now(self, id: str) -> Run:
         """Start a run at once, beside the schedule: neither the next run nor ``max_runs`` moves.
@@ -1005,7 +1005,11 @@ class Scheduler:
         cursor: str | None = None,
     ) -> Page[Run]:
         """Return runs, those not ended first, then the newest first."""
-        which = RunFilter(job_id, func_name, None if status is None else choose(RunStatus, status, "status"))
+        which = RunFilter(
+            _check_text(job_id, "job_id"),
+            _check_text(func_name, "func_name"),
+            None if status is None else choose(RunStatus, status, "status"),
+        )
         return await self._runs(which, limit, cursor)
 
     async def _runs(self, which: RunFilter, limit: int, cursor: str | None) -> Page[Run]:
@@ -1204,8 +1208,19 @@ def _make_store(store: object) -> Store:
     return store  # type: ignore[return-value]  # a store of the user's own is held to the contract by its tests
 
 
+def _is_text(value: object) -> bool:
+    # A lone surrogate is legal in a str and in no store.
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value))
+
+
+def _check_text(value: str | None, field: str) -> str | None:
+    if value is not None and not _is_text(value):
+        raise InvalidArgument(f"{field} must be text, not {repr(value)[:100]}", field=field)
+    return value
+
+
 def _only(job_id: str) -> Selection:
-    if not isinstance(job_id, str):
+    if not _is_text(job_id):
         raise JobNotFound(job_id)
     return Selection(ids=(job_id,))
 

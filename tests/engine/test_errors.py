@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,3 +201,20 @@ async def test_trigger_that_fails_harms_no_other_job(
     assert [at(10), at(20), at(30)] == times
     assert "the trigger of job failing failed" in caplog.text
     assert (at(10), at(45)) == (kept.next_run_at, mended.next_run_at)
+
+
+@pytest.mark.parametrize("wrong", [7, b"x", [], "\ud800"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_what_is_no_text_is_refused_by_every_store_alike(tmp_path: Path, kind: str, wrong: Any) -> None:
+    async with Scheduler(None if kind == "memory" else f"sqlite:///{tmp_path}/jobs.db") as scheduler:
+        for asked in (
+            scheduler.get_jobs(query=wrong),
+            scheduler.get_history(job_id=wrong),
+            scheduler.get_history(func_name=wrong),
+            scheduler.cancel_job_by_name(wrong),
+        ):
+            with pytest.raises(InvalidArgument, match="must be text"):
+                await asked
+        for call in (scheduler.get_job, scheduler.pause_job, scheduler.cancel_job, scheduler.run_job_now):
+            with pytest.raises(JobNotFound):
+                await call(wrong)
