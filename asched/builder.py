@@ -310,7 +310,8 @@ class JobBuilder:
         if kind == "cron":
             return Cron(self._expression, timezone=zone)
         if kind == "at":
-            assert self._moment is not None
+            if self._moment is None:
+                raise InvalidTrigger("at() needs a moment: a datetime, or text such as '2027-01-01 09:00'", field="at")
             return Once(self._moment, timezone=zone)
         if kind == "once":
             return Once(timedelta(seconds=_in_seconds(self._amount, self._unit or "seconds")), timezone=zone)

@@ -107,7 +107,7 @@ class EventBus:
         return bool(self._hooks) or bool(self._subscribers)
 
     def on(self, name: str, hook: Hook) -> None:
-        if name not in EVENTS:
+        if not isinstance(name, str) or name not in EVENTS:
             raise InvalidArgument(f"there is no event {name!r}; the events are {', '.join(sorted(EVENTS))}")
         if not callable(hook):
             raise InvalidArgument(f"a hook must be callable, not {hook!r}", field="hook")

@@ -218,3 +218,12 @@ async def test_what_is_no_text_is_refused_by_every_store_alike(tmp_path: Path, k
         for call in (scheduler.get_job, scheduler.pause_job, scheduler.cancel_job, scheduler.run_job_now):
             with pytest.raises(JobNotFound):
                 await call(wrong)
+
+
+def test_a_moment_and_an_event_that_are_none_are_refused_as_such() -> None:
+    scheduler = Scheduler()
+
+    with pytest.raises(InvalidTrigger, match="needs a moment"):
+        scheduler.at(None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="there is no event"):
+        scheduler.on([])(print)  # type: ignore[arg-type]
