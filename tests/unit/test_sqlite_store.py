@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import os
@@ -113,7 +114,7 @@ async def test_a_single_run_costs_two_commits(store: SQLiteStore, clock: Settabl
 
 
 async def test_no_call_is_answered_before_its_commit(store: SQLiteStore, path: Path) -> None:
-    with sqlite3.connect(path, isolation_level=None) as other:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         call = asyncio.ensure_future(store.put_jobs(PutMode.INSERT, [item(spec("a"))]))
         done, _ = await asyncio.wait([call], timeout=0.3)
@@ -128,7 +129,7 @@ async def test_no_call_is_answered_before_its_commit(store: SQLiteStore, path: P
 async def test_reads_do_not_wait_for_a_writer(store: SQLiteStore, path: Path, clock: SettableClock) -> None:
     node = await Actor.join(store, clock)
     await node.add(spec("a"))
-    with sqlite3.connect(path, isolation_level=None) as other:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         call = asyncio.ensure_future(store.put_jobs(PutMode.INSERT, [item(spec("b"))]))
 
@@ -162,7 +163,7 @@ async def test_a_program_that_holds_the_file_too_long_makes_the_store_unavailabl
     path: Path, clock: SettableClock
 ) -> None:
     store = await opened(path, clock, busy_timeout=0.05)
-    with sqlite3.connect(path, isolation_level=None) as other:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="locked"):
             await store.put_jobs(PutMode.INSERT, [item(spec("a"))])
@@ -364,7 +365,7 @@ async def test_a_job_made_by_hand_needs_a_trigger_that_can_be_stored(store: SQLi
 
 async def test_a_newer_schema_is_refused_and_left_alone(path: Path, clock: SettableClock) -> None:
     await (await opened(path, clock)).close()
-    with sqlite3.connect(path) as other:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("UPDATE asched_schema SET version = 999")
     other.close()
     before = digest(path)
