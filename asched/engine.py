@@ -745,7 +745,8 @@ class Engine:
     async def _reap(self) -> None:
         """Take over what nodes left that are gone; at a start, the process before this one."""
         for reaped in await self.store.reap():
-            log.warning(
+            log.log(
+                logging.WARNING if reaped.rescued or reaped.lost else logging.INFO,
                 "node %s is gone; %d of its runs are taken over, %d are lost",
                 reaped.node, len(reaped.rescued), len(reaped.lost),
             )  # fmt: skip
