@@ -63,7 +63,7 @@ from asched.options import (
 )
 from asched.planner import first_instant, jittered
 from asched.registry import Function, Registry
-from asched.runner import RUN_LOG
+from asched.runner import RUN_LOG, current_run
 from asched.store import (
     Change,
     ChangeKind,
@@ -182,6 +182,8 @@ class Scheduler:
         self._started: int | None = None
         self._ending: asyncio.Task[None] | None = None
         self._shutdown_requested = False
+        self._started_up: asyncio.Event
+        """Set when a start has come to its end, good or bad."""
         self._stopped: asyncio.Event
         """Set when it has stopped, or a signal asks for that. Belongs to the event loop of this start."""
         self._untold: list[tuple[str, int, str | None, int | None, dict[str, Any]]] = []
@@ -211,6 +213,7 @@ class Scheduler:
         self._life = "starting"
         self._thread = threading.get_ident()
         self._shutdown_requested = False
+        self._started_up = asyncio.Event()
         try:
             await self.store.open(self.name, self._limits, self._clock)
             try:
@@ -221,9 +224,11 @@ class Scheduler:
         except BaseException:
             self._life = "stopped"
             self._engine = None
+            self._started_up.set()
             raise
         self._life = "running"
         self._stopped = asyncio.Event()
+        self._started_up.set()
         RUN_LOG.install()
         self._tell("scheduler.started", None, None, {})
 
@@ -261,14 +266,21 @@ class Scheduler:
             wait: Let running attempts end, for at most ``timeout`` seconds. What is interrupted then, or at once
                 with ``wait=False``, is recorded as interrupted and runs again at the next start if its
                 ``on_crash`` is ``rerun``; that costs it no attempt. Waiting retries stay stored.
+
+        Called from a job it returns at once: the job is among what is waited for.
         """
         check_seconds(timeout, "timeout")
+        if self._life == "starting":
+            await self._started_up.wait()
         if self._life not in ("running", "stopping"):
             return
         if self._ending is None:
+            # A task of its own: it is carried through when the caller is cancelled.
             self._ending = asyncio.ensure_future(self._end(wait, timeout))
-        # A task of its own: it is carried through when the caller is cancelled, and the caller may be a job
-        # that is interrupted by it.
+            self._ending.add_done_callback(_report)
+        run = current_run()
+        if run is not None and self._engine is not None and self._engine.running.get(run.token) is run:
+            return
         await asyncio.shield(self._ending)
 
     async def _end(self, wait: bool, timeout: float) -> None:

@@ -12,6 +12,7 @@ Prints:
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -51,4 +52,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("asched").setLevel(logging.ERROR)  # it warns that a run is taken over; the lines above say so
     asyncio.run(main() if len(sys.argv) == 1 else program(sys.argv[2]))

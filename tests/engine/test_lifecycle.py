@@ -27,6 +27,8 @@ from asched import (
     Scheduler,
     StoreUnavailable,
 )
+from asched.clock import Clock
+from asched.store import Limits
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -449,3 +451,41 @@ async def test_failing_job_stops_neither_the_loop_nor_its_neighbour(
 
     assert [10, 20, 30] == journal.times
     assert [(RunStatus.FAILED, None, due, 1) for due in (10, 20, 30)] == failed
+
+
+async def test_job_that_stops_its_scheduler_ends_as_it_would_and_the_scheduler_stops(clock: VirtualClock) -> None:
+    store = MemoryStore()
+    scheduler = Scheduler(store, clock=clock)
+
+    async def last() -> str:
+        await scheduler.stop()
+        return "done"
+
+    await scheduler.start()
+    job = await scheduler.add_job(last, Interval(hours=1))
+    run = await scheduler.run_job_now(job.id)
+    await asyncio.sleep(1)
+
+    assert not scheduler.running
+    [record] = await store.get_runs([int(run.id, 16)])
+    assert record is not None
+    assert RunStatus.SUCCEEDED is record.status
+
+
+class SlowToOpen(MemoryStore):
+    async def open(self, namespace: str, limits: Limits, clock: Clock) -> None:
+        await asyncio.sleep(3)
+        await super().open(namespace, limits, clock)
+
+
+async def test_stop_during_a_start_waits_for_it_and_stops(clock: VirtualClock) -> None:
+    scheduler = Scheduler(SlowToOpen(), clock=clock)
+    starting = asyncio.ensure_future(scheduler.start())
+    await asyncio.sleep(1)
+
+    await scheduler.stop()
+
+    await starting
+    assert not scheduler.running
+    with pytest.raises(NotStarted):
+        await scheduler.get_jobs()
