@@ -33,6 +33,7 @@ def thread() -> None:
     run = current_run()
     while not run.cancelled:
         time.sleep(0.1)
+    time.sleep(0.3)  # tidies up, while the run is over already
     print("the thread was asked to end and did")
 
 
@@ -49,7 +50,7 @@ async def main() -> None:
             run = await scheduler.run_job_now(job_id)
             run = await scheduler.wait_for_run(run.id)
             print(f"{job_id}: {run.status}" + (", and killed" if job_id == "process" else ""))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.6)
 
 
 if __name__ == "__main__":
