@@ -167,7 +167,7 @@ class Engine:
     def start(self) -> None:
         """Begin. The node is registered, and what the code declares is stored."""
         self._spawn(self._main)
-        self._recorder = self._spawn(self._record)
+        self._spawn(self._record)
         self._spawn(self._prune)
         if self.store.caps.lease != float("inf"):
             self._spawn(self._beat)
@@ -249,13 +249,13 @@ class Engine:
     async def _main(self) -> None:
         while not self._stopping:
             now = self.now()
-            await self._notice_jump(now)
             if self._clock.elapsed() >= self._lease_ends:
                 # Another node may have taken over what is ours. Only the heartbeat can tell.
                 await self._sleep(None)
                 continue
             try:
-                if self._must_look(now):
+                await self._notice_jump(now)
+                if self._must_look():
                     await self._look(now)
                 claims = self._plan(now)
                 if claims:
@@ -269,7 +269,7 @@ class Engine:
                 continue
             await self._sleep(self._next_due())
 
-    def _must_look(self, now: int) -> bool:
+    def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
             return True
         if not self._cut or self._full or self._for_thread:
@@ -467,8 +467,8 @@ class Engine:
         passed = elapsed - self._last_elapsed
         step = wall - self._last_wall - int(passed * SECOND)
         slept = passed - (ticks - self._last_loop)
-        self._last_wall, self._last_elapsed, self._last_loop = wall, elapsed, ticks
         if abs(step) <= _JUMP and slept <= _JUMP / SECOND:
+            self._last_wall, self._last_elapsed, self._last_loop = wall, elapsed, ticks
             return
         log.warning(
             "the clock jumped by %+.1f s and the machine slept for %.1f s; what passed meanwhile counts as missed",
@@ -480,6 +480,8 @@ class Engine:
         if step < -_JUMP and not self.store.caps.own_clock:
             await self._replan(now, -step >= _CORRECTION)
             self.look_again()
+        # Not before: a store that is away leaves the jump to be noticed again when it is back.
+        self._last_wall, self._last_elapsed, self._last_loop = wall, elapsed, ticks
 
     async def _away(self, error: StoreUnavailable) -> None:
         """Wait until the store is back. Nothing starts meanwhile, what runs goes on."""

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from asched import Interval, MemoryStore, Once, Scheduler
-from asched.store import Window
+from asched import Interval, MemoryStore, Once, Scheduler, StoreUnavailable
+from asched.store import JobFilter, JobPage, Window
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -57,3 +57,30 @@ async def test_job_moved_while_the_store_is_asked_for_a_window_runs_at_its_new_t
         await asyncio.sleep(30)
 
     assert [moved] == started
+
+
+class AwayAtTheStep(MemoryStore):
+    """A store that is away when the jobs are to be planned again."""
+
+    away = 3
+
+    async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable("away")
+        return await super().list_jobs(which, limit, cursor)
+
+
+async def test_store_that_is_away_when_the_clock_is_set_back_ends_nothing(clock: VirtualClock) -> None:
+    started = []
+
+    async def job() -> None:
+        started.append(clock.elapsed())
+
+    async with Scheduler(AwayAtTheStep(), clock=clock) as scheduler:
+        await scheduler.add_job(job, Interval(minutes=1))
+        await asyncio.sleep(61)
+        clock.step(-3600)
+        await asyncio.sleep(600)
+
+    assert len(started) >= 10
