@@ -856,6 +856,7 @@ class _Hints:
         self._origin = origin
         self._heard = heard
         self._connection: Connection | None = None
+        self._speaking = asyncio.Lock()
         self._echoed = asyncio.Event()
         self._waiting: dict[int, int] = {}
         """Earliest instant by epoch."""
@@ -883,13 +884,16 @@ class _Hints:
         connection = self._connection
         if connection is None:
             return
-        message = json.dumps([self._origin, list(waiting.items())[:200]])
         try:
-            await connection.execute("SELECT pg_notify($1, $2)", self._channel, message)
+            await self._say(connection, list(waiting.items())[:200])
         except Exception as error:
             if not _is_fault(error):
                 raise
             connection.terminate()
+
+    async def _say(self, connection: Connection, hints: list[tuple[int, int]]) -> None:
+        async with self._speaking:
+            await connection.execute("SELECT pg_notify($1, $2)", self._channel, json.dumps([self._origin, hints]))
 
     async def flush(self) -> None:
         """Send what waits now; the caller is about to go."""
@@ -918,7 +922,8 @@ class _Hints:
                             await lost.wait()
                     except TimeoutError:
                         # A peer that is gone without a word is not seen otherwise.
-                        await connection.execute("SELECT 1")
+                        async with self._speaking:
+                            await connection.execute("SELECT 1")
             except _Deaf:
                 log.warning(
                     "hints do not come back from the database, as through a pooler that shares connections; it is "
@@ -940,7 +945,7 @@ class _Hints:
             delay = min(2 * delay, _LISTEN_AGAIN_LIMIT)
 
     async def _check(self, connection: Connection) -> None:
-        await connection.execute("SELECT pg_notify($1, $2)", self._channel, json.dumps([self._origin, []]))
+        await self._say(connection, [])
         try:
             async with asyncio.timeout(_LISTEN_CHECK):
                 await self._echoed.wait()

@@ -54,6 +54,10 @@ def ask(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         finally:
             await connection.close()
 
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(go())
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(go())).result()
 

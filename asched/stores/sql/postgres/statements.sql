@@ -375,18 +375,23 @@ UPDATE asched.history SET dead = false WHERE ns = $1 AND id = ANY($2::bigint[]) 
 
 -- name: finish
 -- What most runs are: done well at the first attempt, with nothing to tell but a result. They go from one table into
--- the other without passing through Python. The timers come first, as everywhere.
+-- the other without passing through Python. The timers come first, as everywhere, those of all the runs: what this
+-- statement leaves is looked at afterwards, and must not have to wait then.
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) WITH ORDINALITY
         AS a (token, started, ended, result, place)
 ), held AS MATERIALIZED (
     SELECT t.job FROM asched.timer t
-    WHERE t.job IN (SELECT r.job FROM asched.run r WHERE r.id = ANY($3::bigint[]) AND r.epoch = $1)
+    WHERE t.job IN (
+        SELECT r.job FROM asched.run r
+        WHERE (r.id = ANY($3::bigint[]) OR (r.token = ANY($3::bigint[]) AND r.token <> r.id)) AND r.epoch = $1
+    )
     ORDER BY t.job FOR NO KEY UPDATE
 ), ended AS (
-    DELETE FROM asched.run r USING asked a, held l
-    WHERE r.id = a.token AND l.job = r.job AND r.token = r.id AND r.epoch = $1 AND r.claimed IS NULL
-        AND r.attempts_json IS NULL AND r.replay_of IS NULL
+    -- The count is what makes all of them be held before the first run is touched.
+    DELETE FROM asched.run r USING asked a
+    WHERE (SELECT count(*) FROM held) > 0 AND r.id = a.token AND r.token = r.id AND r.epoch = $1
+        AND r.claimed IS NULL AND r.attempts_json IS NULL AND r.replay_of IS NULL
     RETURNING r.*, a.started AS began, a.ended AS over, a.result AS answer, a.place
 ), recorded AS (
     INSERT INTO asched.history (ns, id, job, status, due, planned, started, ended, attempt, fence, node, payload,
