@@ -257,10 +257,7 @@ class Engine:
                 await self._notice_jump(now)
                 if self._must_look():
                     await self._look(now)
-                claims = self._plan(now)
-                if claims:
-                    answers = await self.store.claim(self.epoch, claims)
-                    self._take_up(claims, answers)
+                if await self._start_due(now):
                     # The runs just made get their first turn before the next batch is planned.
                     await asyncio.sleep(0)
                     continue
@@ -268,6 +265,14 @@ class Engine:
                 await self._away(error)
                 continue
             await self._sleep(self._next_due())
+
+    async def _start_due(self, now: int) -> bool:
+        """Plan, claim and start a batch of what is due; tell whether there was any."""
+        claims = self._plan(now)
+        if not claims:
+            return False
+        self._take_up(claims, await self.store.claim(self.epoch, claims))
+        return True
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -312,10 +317,10 @@ class Engine:
         due += self._timers.pop_due(now, room - len(due))
         self._full = len(due) >= room and room < batch
         claims: list[Claim] = []
-        registry, tokens, since, abandoned = self._registry, self._tokens, self._watched_since, runner.abandoned
+        function_of, tokens, since, abandoned = self._registry.get, self._tokens, self._watched_since, runner.abandoned
         for timer in due:
             spec = timer.spec
-            function = registry.get(spec.func)
+            function = function_of(spec.func)
             if function is None:
                 continue  # it stays in the store, where the next look leaves it too
             try:
@@ -346,37 +351,30 @@ class Engine:
             for claim in claims:
                 self._timers.add(claim.timer)
             return
-        registry, running, timers, runner = self._registry, self.running, self._timers, self._runner
-        horizon = self._horizon
+        running, timers, horizon, noted = self.running, self._timers, self._horizon, self._on_noted
+        function_of, start = self._registry.get, self._runner.start
         listening = self._listening()
         for claim, answer in zip(claims, answers, strict=True):
             grant, token, run_id, fence, following, cancels, first_due = answer
-            timer = claim.timer
+            timer, _, _, planned, due, _, _, gap, _ = claim
             if following is not None and (horizon is None or following.due <= horizon):
                 timers.add(following)
             if grant is _STARTED:
-                function = registry.get(timer.spec.func)
+                spec, attempt = timer.spec, timer.attempt
+                function = function_of(spec.func)
                 assert function is not None
-                spec = timer.spec
-                run = CurrentRun(
-                    token,
-                    run_id,
-                    spec,
-                    function,
-                    timer.attempt or 1,
-                    first_due if timer.attempt else claim.due,
-                    claim.planned,
-                    fence,
-                    timer.payload if timer.attempt else spec.payload,
-                    self._on_noted,
-                )
+                if attempt:
+                    due, payload = first_due, timer.payload
+                else:
+                    attempt, payload = 1, spec.payload
+                run = CurrentRun(token, run_id, spec, function, attempt, due, planned, fence, payload, noted)
                 running[token] = run
                 if cancels:
                     self._halt(cancels, Reason.SUPERSEDED)
                 if listening:
                     self._tell("run.started", spec.id, run_id, {})
-                runner.start(run)
-                if listening and claim.gap is not None:
+                start(run)
+                if listening and gap is not None:
                     self._tell_gap(claim)
             elif grant is Grant.BUSY:
                 self._hold(timer)
@@ -594,11 +592,12 @@ class Engine:
 
     def _end(self, run: CurrentRun) -> Finish:
         outcome = run.outcome
-        note = self._note(run) if run.has_notes else None
+        note = self._note(run) if run._done is not None or run.lines is not None else None
         if outcome is _OK:
             value = run.value
             result = None if value is None else encode_result(value)
-            return Finish(run.token, RunStatus.SUCCEEDED, Outcome.OK, run.started, run.ended, result=result, note=note)
+            started, ended = run.started, run.ended
+            return _new(Finish, (run.token, _SUCCEEDED, _OK, started, ended, None, None, result, None, True, note))
         assert outcome is not None
         started = run.started or run.ended
         if outcome is Outcome.INTERRUPTED:

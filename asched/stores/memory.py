@@ -245,7 +245,7 @@ class MemoryStore:
             name="memory",
             durable=False,
             shared=True,
-            claim_batch=64,
+            claim_batch=40,
             window=2_048,
             poll=float("inf"),
             lease=lease,
@@ -697,20 +697,26 @@ class MemoryStore:
         found: list[Timer] = []
         cut: int | None = None
         declared = node.info.declarations
-        for func in node.info.functions & self._timers.keys():
+        heaps = [self._timers[func] for func in node.info.functions & self._timers.keys()]
+        # The function that is due first comes first: what it fills is no longer walked through in the others.
+        heaps.sort(key=_earliest)
+        for heap in heaps:
             count = 0
-            for timer in self._timers[func].ascending():
+            for timer in heap.ascending():
                 if timer.due > until or count == limit:
                     cut = timer.due - 1 if cut is None else min(cut, timer.due - 1)
                     break
-                if timer.spec.origin is Origin.API or timer.spec.id in declared:
+                if timer.spec.origin is _API or timer.spec.id in declared:
                     found.append(timer)
                     count += 1
-        found.sort(key=_due_order)
-        if len(found) > limit:
-            last = found[limit].due - 1
-            cut = last if cut is None else min(cut, last)
-            del found[limit:]
+            if heap is not heaps[0]:
+                found.sort(key=_due_order)
+            if len(found) >= limit:
+                last = found[limit - 1].due
+                until = min(until, last)
+                if len(found) > limit:
+                    cut = found[limit].due - 1 if cut is None else min(cut, found[limit].due - 1)
+                    del found[limit:]
         return Window(found, cut, now)
 
     async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
@@ -723,11 +729,12 @@ class MemoryStore:
         answers = []
         for claim in claims:
             timer, token, start, planned, due, next_planned, next_due, gap, _ = claim
-            if timer.attempt:
+            serial, rev, _, _, spec, attempt, _ = timer
+            if attempt:
                 answers.append(self._claim_waiting(node, timer, token, latest, now))
                 continue
-            job = jobs.get(timer.spec.id)
-            if job is None or job.rev != timer.rev or job.serial != timer.id or job.paused:
+            job = jobs.get(spec.id)
+            if job is None or job.rev != rev or job.serial != serial or job.paused:
                 answers.append(self._known(node, token, job))
                 continue
             if job.timer is None or job.timer.due > latest:
@@ -759,13 +766,13 @@ class MemoryStore:
         past.last_run = now
         self._fence = fence = self._fence + 1
         run = _Run(
-            token, job, planned, due, spec.payload, RunStatus.RUNNING, 1, token, node.epoch, fence, node.info.name, now
+            token, job, planned, due, spec.payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now
         )
         self._runs[token] = node.live[token] = run
-        past.active = (*past.active, run)
+        past.active += (run,)
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
-        return _new(Claimed, (Grant.STARTED, token, token, fence, job.timer, cancels, 0))
+        return _new(Claimed, (_STARTED, token, token, fence, job.timer, cancels, 0))
 
     def _pass_or_start(self, node: _Node, job: _Job, past: _Past, claim: Claim, now: int) -> Claimed:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -851,26 +858,26 @@ class MemoryStore:
         timers: list[Timer] = []
         live = node.live
         for end in ends:
-            run = live.pop(end.token, None)
+            token, status, outcome, started, ended, reason, error, result, due, counts, note = end
+            run = live.pop(token, None)
             if run is None:
                 accepted.append(False)
                 continue
             accepted.append(True)
-            status = end.status
             if run.attempt == 1 and (run.more is None or not run.more.attempts):
-                run.started = end.started
-            if status is not RunStatus.SUCCEEDED or run.more is not None:
-                self._record_attempt(run, node, end.started, end.ended, end.outcome, end.error)
-            if end.result is not None or end.note is not None:
+                run.started = started
+            if status is not _SUCCEEDED or run.more is not None:
+                self._record_attempt(run, node, started, ended, outcome, error)
+            if result is not None or note is not None:
                 more = self._more(run)
-                more.result = end.result
-                if end.note is not None:
-                    _annotate(more, end.note)
+                more.result = result
+                if note is not None:
+                    _annotate(more, note)
             if status in _WAITING:
-                attempt = run.attempt + 1 if end.counts else run.attempt
-                timers.extend(self._wait(run, status, end.due or end.ended, attempt, end.ended))
+                attempt = run.attempt + 1 if counts else run.attempt
+                timers.extend(self._wait(run, status, due or ended, attempt, ended))
                 continue
-            self._end(run, status, end.ended, end.reason)
+            self._end(run, status, ended, reason)
             past = run.job.past
             if past is not None and past.active:
                 timers.extend(self._unqueue(run.job))
@@ -1035,7 +1042,7 @@ class MemoryStore:
         assert past is not None
         run_id = run.id
         active = past.active
-        past.active = () if active == (run,) else tuple(other for other in active if other is not run)
+        past.active = () if len(active) == 1 else tuple(other for other in active if other is not run)
         if self._waiting and self._waiting.pop(run_id, None) is not None:
             self._heap(job).discard(run_id)
         run.token = run.epoch = 0
@@ -1055,7 +1062,7 @@ class MemoryStore:
                 self._dead[run_id] = run
                 if len(self._dead) > self._limits.dead_letters:
                     self._discard(next(iter(self._dead)))
-        elif more is not None and more.replay_of is not None and status is RunStatus.SUCCEEDED:
+        elif more is not None and more.replay_of is not None and status is _SUCCEEDED:
             self._discard(more.replay_of)
         self._list(run, job, past)
 
@@ -1110,9 +1117,9 @@ class MemoryStore:
         recent = past.recent
         most = self._limits.kept_per_job
         if len(recent) < most:
-            past.recent = (*recent, kept)
+            past.recent = recent + (kept,)
         elif most:
-            past.recent = (*recent[1:], kept)
+            past.recent = recent[1:] + (kept,)
             if not self._is_listed(recent[0]):
                 self._forget(recent[0])
         self._history.append(kept)
@@ -1304,7 +1311,8 @@ class MemoryStore:
             self._feed_end += 1
 
 
-_STARTED = Grant.STARTED
+# An enum's member is looked up through its class and a descriptor; a global is not.
+_STARTED, _SUCCEEDED, _RUNNING, _API = Grant.STARTED, RunStatus.SUCCEEDED, RunStatus.RUNNING, Origin.API
 _JOB_ID: Final = 2
 _FUNC: Final = 3
 _JOB_SERIAL: Final = 4
@@ -1320,6 +1328,11 @@ def _serial(job: _Job) -> int:
 
 def _due_order(timer: Timer) -> tuple[int, int]:
     return timer.due, timer.id
+
+
+def _earliest(heap: Timers[Timer]) -> int:
+    first = next(heap.ascending(), None)
+    return MAX_INSTANT if first is None else first.due
 
 
 def _began(run: _Run) -> int:
