@@ -546,7 +546,8 @@ class Engine:
             running = self.running
             for run in ended:
                 running.pop(run.token, None)
-                if self._held:
+            if self._held:
+                for run in ended:
                     self._let_go(run.spec.id)
             if not all(accepted):
                 self._report_refused(ends, accepted)

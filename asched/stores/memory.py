@@ -642,17 +642,18 @@ class MemoryStore:
 
     def _set_timer(self, job: _Job, planned: int | None, due: int | None) -> None:
         """Move the job's timer; every move is a new revision."""
-        self._revision = job.rev = self._revision + 1
+        self._revision = job.rev = rev = self._revision + 1
+        serial, spec = job.serial, job.spec
+        heap = self._timers.get(spec.func)
+        if heap is None:
+            heap = self._timers[spec.func] = Timers()
         if planned is None or due is None:
-            if job.timer is not None:
-                self._heap(job).discard(job.serial)
-                job.timer = None
+            heap.discard(serial)
+            job.timer = None
             return
-        spec = job.spec
-        job.timer = timer = _new(Timer, (job.serial, job.rev, due, planned, spec, 0, None))
+        job.timer = timer = _new(Timer, (serial, rev, due, planned, spec, 0, None))
         if not job.paused:
-            heap = self._timers.get(spec.func)
-            (self._heap(job) if heap is None else heap).add(timer)
+            heap.add(timer)
 
     def _drop_timer(self, job: _Job) -> None:
         """Take everything of the job out of its heap, before its function changes or it goes."""
@@ -765,9 +766,7 @@ class MemoryStore:
         past.gap = None
         past.last_run = now
         self._fence = fence = self._fence + 1
-        run = _Run(
-            token, job, planned, due, spec.payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now
-        )
+        run = _Run(token, job, planned, due, spec.payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now)
         self._runs[token] = node.live[token] = run
         past.active += (run,)
         if self._feed is not None:
@@ -1117,9 +1116,9 @@ class MemoryStore:
         recent = past.recent
         most = self._limits.kept_per_job
         if len(recent) < most:
-            past.recent = recent + (kept,)
+            past.recent = (*recent, kept)
         elif most:
-            past.recent = recent[1:] + (kept,)
+            past.recent = (*recent[1:], kept)
             if not self._is_listed(recent[0]):
                 self._forget(recent[0])
         self._history.append(kept)
