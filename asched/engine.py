@@ -146,6 +146,8 @@ class Engine:
         """Store clock minus this machine's, microseconds."""
         self._watched_since = watched_since
         self._sleeper: asyncio.Future[None] | None = None
+        self._awake = False
+        """Something asked for a wake-up since the loop last looked at what is due."""
         self._ended = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopping = False
@@ -248,6 +250,7 @@ class Engine:
 
     async def _main(self) -> None:
         while not self._stopping:
+            self._awake = False
             now = self.now()
             if self._clock.elapsed() >= self._lease_ends:
                 # Another node may have taken over what is ours. Only the heartbeat can tell.
@@ -257,22 +260,18 @@ class Engine:
                 await self._notice_jump(now)
                 if self._must_look():
                     await self._look(now)
-                if await self._start_due(now):
-                    # The runs just made get their first turn before the next batch is planned.
-                    await asyncio.sleep(0)
-                    continue
+                await self._start_due(now)
             except StoreUnavailable as error:
                 await self._away(error)
                 continue
-            await self._sleep(self._next_due())
+            # The runs just made get their first turn before the next batch is planned.
+            await self._sleep(now if self._must_look() else self._next_due())
 
-    async def _start_due(self, now: int) -> bool:
-        """Plan, claim and start a batch of what is due; tell whether there was any."""
+    async def _start_due(self, now: int) -> None:
+        """Plan, claim and start a batch of what is due."""
         claims = self._plan(now)
-        if not claims:
-            return False
-        self._take_up(claims, await self.store.claim(self.epoch, claims))
-        return True
+        if claims:
+            self._take_up(claims, await self.store.claim(self.epoch, claims))
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -442,7 +441,7 @@ class Engine:
         if until is not None:
             delay = min(delay, (until - now) / SECOND)
         delay = min(delay, max(0.0, self._look_at - self._loop.time()))
-        if delay <= 0:
+        if delay <= 0 or self._awake:
             await asyncio.sleep(0)
             return
         self._wakes_at = now + int(delay * SECOND)
@@ -456,6 +455,8 @@ class Engine:
             self._wakes_at = 0
 
     def _wake(self) -> None:
+        # While the loop waits for the store it does not sleep, and must not fall asleep afterwards.
+        self._awake = True
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
@@ -561,7 +562,6 @@ class Engine:
                 self._wake()
             if not running:
                 self._idle.set()
-            await asyncio.sleep(0)
 
     def _raise_exit(self) -> None:
         """Let a ``KeyboardInterrupt`` or ``SystemExit`` of a job go on its way, now that its run is recorded."""
