@@ -126,6 +126,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._max_concurrency = max_concurrency
         self._timers: Timers[Timer] = Timers()
+        self._largest_window = _WINDOW_SLACK * store.caps.window
         self._horizon: int | None = -1
         """Timers due up to here are in ``_timers``; ``None``: all there are."""
         self._cut = True
@@ -382,8 +383,7 @@ class Engine:
                 self._loop.call_later(0.05, self.take_in, (timer,))
             elif grant is not Grant.STALE and listening:
                 self._tell_gap(claim)
-        if len(timers) > _WINDOW_SLACK * self.store.caps.window:
-            self._trim()
+        self._trim()
 
     def _tell_gap(self, claim: Claim) -> None:
         gap = claim.gap
@@ -400,17 +400,16 @@ class Engine:
         self._keep(timers)
         if self._looking:
             self._arrived.extend(timers)
-        if len(self._timers) > _WINDOW_SLACK * self.store.caps.window:
-            self._trim()
-        earliest = min(timer.due for timer in timers)
+        self._trim()
+        earliest = min([timer.due for timer in timers])
         self.store.wake(self.epoch, earliest)
         if earliest <= self._wakes_at:
             self._wake()
 
     def _keep(self, timers: Iterable[Timer]) -> None:
-        held = self._timers.items
+        held, horizon = self._timers.items, self._horizon
         for timer in timers:
-            if timer.spec.func in self._registry and (self._horizon is None or timer.due <= self._horizon):
+            if (horizon is None or timer.due <= horizon) and timer.spec.func in self._registry:
                 known = held.get(timer.id)
                 if known is None or known.rev <= timer.rev:
                     self._timers.add(timer)
@@ -421,6 +420,8 @@ class Engine:
         self._wake()
 
     def _trim(self) -> None:
+        if len(self._timers.items) <= self._largest_window:
+            return
         dropped = self._timers.keep_earliest(self.store.caps.window)
         if dropped is not None:
             self._horizon = dropped - 1

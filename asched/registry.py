@@ -39,6 +39,9 @@ class Registry:
     def __contains__(self, name: str) -> bool:
         return name in self._functions
 
+    def __len__(self) -> int:
+        return len(self._functions)
+
     def names(self) -> frozenset[str]:
         return frozenset(self._functions)
 

@@ -9,6 +9,7 @@ is forgotten.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from bisect import bisect_right
 from collections import Counter, deque
@@ -245,7 +246,7 @@ class MemoryStore:
             name="memory",
             durable=False,
             shared=True,
-            claim_batch=40,
+            claim_batch=_batch(),
             window=2_048,
             poll=float("inf"),
             lease=lease,
@@ -391,6 +392,8 @@ class MemoryStore:
     def _put(self, mode: PutMode, item: PutItem, now: int) -> Put:
         spec = item.spec
         job = self._jobs.get(spec.id)
+        if job is None and mode is _INSERT:
+            return self._add(item, now)
         if mode is PutMode.DECLARE:
             return self._declare(job, item, now)
         if job is None:
@@ -459,18 +462,17 @@ class MemoryStore:
                 job.past.recent = tuple(renamed.get(_turn(kept), kept) for kept in job.past.recent)
 
     def _add(self, item: PutItem, now: int) -> Put:
-        self._serial += 1
-        spec = item.spec
-        job = _Job(spec, self._serial, now)
-        self._jobs[spec.id] = job
+        spec, planned, due, paused, gap, _, _, _ = item
+        self._serial = serial = self._serial + 1
+        self._jobs[spec.id] = job = _Job(spec, serial, now)
         self._in_order = None
-        job.paused = item.paused
-        if item.gap is not None:
-            self._pass(job, item.gap)
-        self._set_timer(job, item.planned, item.due)
+        job.paused = paused
+        if gap is not None:
+            self._pass(job, gap)
+        self._set_timer(job, planned, due)
         if self._feed is not None:
             self._changed(ChangeKind.JOB, spec.id)
-        return Put(PutStatus.ADDED, self._record(job), None if item.paused else job.timer)
+        return _new(Put, (_ADDED, self._record(job), None if paused else job.timer))
 
     def _replace(self, job: _Job, spec: JobSpec, item: PutItem, now: int, paused: bool, replan: bool) -> None:
         self._drop_timer(job)
@@ -601,8 +603,7 @@ class MemoryStore:
     def _touch(self, job: _Job, now: int) -> None:
         job.version += 1
         job.updated = now
-        self._revision += 1
-        job.rev = self._revision
+        job.rev += 1
         self._changed(ChangeKind.JOB, job.spec.id)
 
     def _remove(self, job: _Job) -> None:
@@ -619,13 +620,14 @@ class MemoryStore:
 
     def _record(self, job: _Job) -> JobRecord:
         spec, timer, past = job.spec, job.timer, job.past
-        resolved = spec.func in self._functions and (spec.origin is Origin.API or spec.id in self._declarations)
+        resolved = spec.func in self._functions and (spec.origin is _API or spec.id in self._declarations)
         planned, due = (timer.planned, timer.due) if timer is not None else (None, None)
         if past is None:
-            return JobRecord(
+            state = (
                 spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
                 0, _NO_COUNTS, 0, None, None, resolved,
             )  # fmt: skip
+            return _new(JobRecord, state)
         return JobRecord(
             spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
             len(past.active), Counts(past.runs, past.failures, past.retries), past.planned_runs,
@@ -642,7 +644,7 @@ class MemoryStore:
 
     def _set_timer(self, job: _Job, planned: int | None, due: int | None) -> None:
         """Move the job's timer; every move is a new revision."""
-        self._revision = job.rev = rev = self._revision + 1
+        job.rev = rev = job.rev + 1
         serial, spec = job.serial, job.spec
         heap = self._timers.get(spec.func)
         if heap is None:
@@ -1312,6 +1314,7 @@ class MemoryStore:
 
 # An enum's member is looked up through its class and a descriptor; a global is not.
 _STARTED, _SUCCEEDED, _RUNNING, _API = Grant.STARTED, RunStatus.SUCCEEDED, RunStatus.RUNNING, Origin.API
+_INSERT, _ADDED = PutMode.INSERT, PutStatus.ADDED
 _JOB_ID: Final = 2
 _FUNC: Final = 3
 _JOB_SERIAL: Final = 4
@@ -1319,6 +1322,16 @@ _ENDED: Final = 8
 _NO_COUNTS = Counts()
 _NOTHING = _More()
 _WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
+
+
+def _batch() -> int:
+    """Return how many claims a batch may have: as long as the garbage collector does not notice them.
+
+    A run in flight is some 14 objects. When a batch and what the one before left stay below the threshold of the
+    youngest generation, they are gone before it looks; at 64 on Python 3.11 each batch set off a collection, and what
+    it found alive a full one per 10,000 runs: 2 us of 11 a run, and a stall of 13 ms. Larger batches save 0.3 us.
+    """
+    return min(64, max(32, gc.get_threshold()[0] // 20))
 
 
 def _serial(job: _Job) -> int:
