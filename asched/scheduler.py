@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import random
@@ -16,10 +15,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import count
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from asched.arguments import decode_arguments, encode_arguments
-from asched.builder import JobBuilder, Options
 from asched.clock import Clock, SystemClock
 from asched.engine import Engine, RetryRule
 from asched.errors import (
@@ -89,6 +87,9 @@ from asched.triggers.occurrences import next_instant
 from asched.triggers.zones import canonical
 from asched.version import VERSION
 from asched.views import Job, Run, node_view, statistics_view
+
+if TYPE_CHECKING:
+    from asched.builder import JobBuilder, Options
 
 __all__ = ["Scheduler"]
 
@@ -393,6 +394,8 @@ class Scheduler:
         return self._builder("own", _own=check_trigger(trigger))
 
     def _builder(self, kind: str, **said: Any) -> JobBuilder:
+        from asched.builder import JobBuilder, Options
+
         return JobBuilder(
             _declare=self._declare,
             _window=self._window,
@@ -545,6 +548,9 @@ class Scheduler:
         return bound
 
     def _digest(self) -> str:
+        # Imported here, and the builder below: a fifth of what importing asched would cost.
+        import hashlib
+
         text = "\n".join(sorted(f"{d.id} {d.function.name} {d.trigger.fingerprint()}" for d in self._declared.values()))
         return hashlib.sha256(text.encode()).hexdigest()
 
