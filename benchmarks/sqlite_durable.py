@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -70,6 +71,15 @@ def fill(db: sqlite3.Connection, timers: int, now: int) -> None:
     db.execute("COMMIT")
 
 
+def many(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]], *values: object) -> None:
+    """Run one of the store's statements that take rows, with as many as there are."""
+    from asched.stores.sql import statements
+
+    row = f"({', '.join('?' * len(rows[0]))})"
+    text = statements("sqlite")[statement].replace(f"{{rows {len(rows[0])}}}", f"VALUES {', '.join([row] * len(rows))}")
+    db.execute(text, [*chain.from_iterable(rows), *values])
+
+
 def limit(n: int, batch: int, timers: int) -> Figures:
     from asched.stores.sql import statements
 
@@ -82,25 +92,24 @@ def limit(n: int, batch: int, timers: int) -> Figures:
         batches = [due[start : start + batch] for start in range(0, n, batch)]
         began, cpu = time.perf_counter(), time.process_time()
         token = EPOCH << 32
-        ending: list[tuple[int, int, int]] = []
+        ending: list[tuple[int, int]] = []
         for turn in (*batches, []):
             db.execute("BEGIN IMMEDIATE")
             if turn:
-                rows = []
+                rows, timers_of = [], []
                 for job, instant in turn:
                     token += 1
-                    rows.append((token, job, 1, instant, instant, token, now + HOUR, now + HOUR, None))
-                text = orjson.dumps(rows).decode()
-                db.execute(sql["start_timers"], (text, now))
-                db.execute(sql["start_runs"], (text, EPOCH, "node", now))
+                    rows.append((token, job, instant, instant, token, None))
+                    timers_of.append((job, now + HOUR, now + HOUR))
+                many(db, "start_runs", rows, EPOCH, "node", now)
+                many(db, "start_timers", timers_of, now)
             if ending:
-                text = orjson.dumps([(run, now, now, None, run) for run, _, _ in ending]).decode()
-                db.execute(sql["record_plain"], (text, EPOCH, 1))
-                db.execute(sql["remove_plain"], (text, EPOCH)).fetchall()
-                db.execute(sql["last_status"], ("succeeded", orjson.dumps([job for _, job, _ in ending]).decode()))
+                many(db, "record_plain", [(run, now, now, None, run) for run, _ in ending], 1)
+                db.execute(sql["remove_plain"], (orjson.dumps([run for run, _ in ending]).decode(),))
+                db.execute(sql["last_status"], ("succeeded", orjson.dumps([job for _, job in ending]).decode()))
                 db.execute(sql["count_ends"], (len(ending), 0, len(ending), 1))
             db.execute("COMMIT")
-            ending = [(row[0], row[1], now) for row in rows] if turn else []
+            ending = [(row[0], row[1]) for row in rows] if turn else []
         figures = _figures(n, began, cpu)
         db.close()
     return figures
