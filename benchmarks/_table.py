@@ -33,6 +33,7 @@ _UNITS = {
     "p99_ms": "p99, ms",
     "cpu_ms": "CPU, ms",
     "cpu_us_per_run": "CPU a run, us",
+    "us_per_run": "time a run, us",
     "stall_ms": "loop stall, ms",
     "add_cpu_s": "add, CPU s",
     "bytes_per_job": "bytes a job",
