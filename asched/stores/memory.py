@@ -1121,8 +1121,11 @@ class MemoryStore:
             past.recent = (*recent, kept)
         elif most:
             past.recent = (*recent[1:], kept)
-            if not self._is_listed(recent[0]):
-                self._forget(recent[0])
+            oldest = recent[0]
+            if not isinstance(oldest, tuple):
+                self._forget(oldest)
+            elif oldest[0] <= self._unlisted:
+                self._plain.pop(oldest[1], None)
         self._history.append(kept)
         if len(self._history) > self._limits.history:
             self._unlist()
