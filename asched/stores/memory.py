@@ -241,6 +241,43 @@ class MemoryStore:
             schedulers that share a process die together, and nobody wakes up to give signs.
     """
 
+    # Beyond thirty attributes the interpreter no longer finds those of a plain object by their place.
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_dead",
+        "_declarations",
+        "_epoch",
+        "_feed",
+        "_feed_end",
+        "_fence",
+        "_functions",
+        "_generations",
+        "_history",
+        "_ids",
+        "_in_order",
+        "_jobs",
+        "_lease",
+        "_limits",
+        "_namespace",
+        "_nodes",
+        "_plain",
+        "_ran",
+        "_revision",
+        "_runs",
+        "_serial",
+        "_since",
+        "_timers",
+        "_tombstones",
+        "_total_failures",
+        "_total_runs",
+        "_turn",
+        "_unlisted",
+        "_users",
+        "_waiting",
+        "caps",
+    )
+
     def __init__(self, *, lease: float = float("inf")) -> None:
         self.caps = StoreCaps(
             name="memory",
