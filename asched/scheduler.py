@@ -701,7 +701,7 @@ class Scheduler:
         if isinstance(func, str):
             module, _, name = func.rpartition(":")
             return self._registry.find(name, module)
-        return self._register(func)[0]
+        return self._registry.known(func) or self._register(func)[0]
 
     def _check_storable(self, trigger: Trigger) -> None:
         if self.store.caps.durable and not is_storable(trigger):
