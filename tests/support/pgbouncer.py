@@ -50,10 +50,10 @@ class PgBouncer:
         self._process: subprocess.Popen[bytes]
         self._start()
 
-    def url(self, schema: str, **options: object) -> str:
+    def url(self, schema: str, user: str | None = None, **options: object) -> str:
         """Return the URL of a store behind it."""
         parts = urlsplit(DSN)
-        address = f"postgresql://{parts.username or 'postgres'}@127.0.0.1:{self._port}{parts.path}"
+        address = f"postgresql://{user or parts.username or 'postgres'}@127.0.0.1:{self._port}{parts.path}"
         return "&".join([f"{address}?schema={schema}", *(f"{name}={value}" for name, value in options.items())])
 
     def restart(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -42,6 +42,14 @@ def require_postgres(require: Require) -> None:
 def url(schema: str, **options: object) -> str:
     """Return the URL of a store in this schema, with options of the store."""
     return "&".join([f"{DSN}?schema={schema}", *(f"{name}={value}" for name, value in options.items())])
+
+
+def address(user: str | None = None, database: str | None = None) -> str:
+    """Return where the tests' server is, for another user (``name`` or ``name:password``) or another database."""
+    parts = urlsplit(DSN)
+    if user is not None:
+        parts = parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}")
+    return urlunsplit(parts if database is None else parts._replace(path=f"/{database}"))
 
 
 def ask(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

@@ -17,7 +17,7 @@ import pytest
 from support.clocks import SettableClock
 from support.nodes import FAR, Actor, history, info, item, job, spec
 from support.pgbouncer import PgBouncer, require_pgbouncer
-from support.postgres import DSN, Require, drop, require_postgres, url
+from support.postgres import DSN, Require, address, drop, require_postgres, url
 
 from asched import Once, Scheduler
 from asched.clock import SystemClock
@@ -71,9 +71,9 @@ async def joined(store: PostgresStore, name: str = "node") -> Actor:
     return await Actor.join(store, SettableClock(CLOCK.now()), name)
 
 
-async def refused(address: str) -> StoreUnavailable | InvalidArgument:
+async def refused(place: str) -> StoreUnavailable | InvalidArgument:
     """Open a store that cannot be opened; return why."""
-    store = open_url(address)
+    store = open_url(place)
     with pytest.raises((StoreUnavailable, InvalidArgument)) as caught:
         await store.open("default", Limits(), CLOCK)
     assert isinstance(caught.value, StoreUnavailable | InvalidArgument)
@@ -307,11 +307,11 @@ async def test_settings_of_the_address_win_over_those_of_the_store(schema: str, 
 async def test_an_option_that_nobody_knows_is_a_mistake_and_named(
     schema: str, name: str, value: str, said: str
 ) -> None:
-    address = url(schema, **{name: value})
+    place = url(schema, **{name: value})
 
-    error = await refused(address)
+    error = await refused(place)
     with pytest.raises(InvalidArgument, match=name):
-        await migrate(address)
+        await migrate(place)
 
     assert isinstance(error, InvalidArgument)
     assert said in str(error)
@@ -338,13 +338,13 @@ async def test_a_server_that_is_not_there_is_named(dsn: str, said: str) -> None:
 
 
 async def test_a_database_that_does_not_exist_is_named(schema: str) -> None:
-    error = await refused(url(schema).replace("/postgres?", "/no_such_jobs?"))
+    error = await refused(f"{address(database='no_such_jobs')}?schema={schema}")
 
     assert 'database "no_such_jobs" does not exist' in str(error)
 
 
 async def test_a_user_that_does_not_exist_is_named(schema: str) -> None:
-    error = await refused(url(schema).replace("//postgres@", "//no_such_user:s3cret@"))
+    error = await refused(f"{address(user='no_such_user:s3cret')}?schema={schema}")
 
     assert isinstance(error, StoreUnavailable)
     assert 'role "no_such_user" does not exist' in str(error)
@@ -355,7 +355,7 @@ async def test_a_wrong_password_is_called_that(schema: str, require: Require) ->
     require_pgbouncer(require)
     pooler = await asyncio.to_thread(PgBouncer, users='"postgres" "right"\n')
     try:
-        error = await refused(pooler.url(schema, statement_cache_size=0).replace("//postgres@", "//postgres:s3cret@"))
+        error = await refused(pooler.url(schema, user="postgres:s3cret", statement_cache_size=0))
     finally:
         await asyncio.to_thread(pooler.close)
 
@@ -367,7 +367,7 @@ async def test_a_wrong_password_is_called_that(schema: str, require: Require) ->
 async def test_no_password_is_in_the_log(schema: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     dead = "postgresql://somebody:s3cret@127.0.0.1:1/jobs?password=s3cret"
-    store = open_url(url(schema).replace("//postgres@", "//postgres:s3cret@") + f"&listen_dsn={dead}")
+    store = open_url(f"{address(user='postgres:s3cret')}?schema={schema}&listen_dsn={dead}")
     async with Scheduler(store):
         await until(lambda: "no hints until" in caplog.text)
 
@@ -487,7 +487,7 @@ async def test_a_role_that_may_not_make_tables_works_on_those_that_are_there(
     schema: str, direct: asyncpg.Connection, opened: Callable[..., Any]
 ) -> None:
     role = f"{schema}_role"
-    as_role = DSN.replace("//postgres@", f"//{role}@")
+    as_role = address(user=role)
     await direct.execute(f"CREATE ROLE {role} LOGIN")
     try:
         lacking = await refused(f"{as_role}?schema={schema}")
