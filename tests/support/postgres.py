@@ -7,9 +7,11 @@ import atexit
 import functools
 import inspect
 import os
+import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -68,6 +70,17 @@ def ask(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         return asyncio.run(go())
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(go())).result()
+
+
+@contextmanager
+def own_database() -> Iterator[str]:
+    """Make a database, for programs that cannot be told of a schema; yield its address, and drop it."""
+    name = f"asched_test_{secrets.token_hex(4)}"
+    ask(lambda connection: connection.execute(f"CREATE DATABASE {name}"))
+    try:
+        yield address(database=name)
+    finally:
+        ask(lambda connection: connection.execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def drop(schema: str) -> None:
