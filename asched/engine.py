@@ -126,6 +126,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._max_concurrency = max_concurrency
         self._timers: Timers[Timer] = Timers()
+        self._largest_window = _WINDOW_SLACK * store.caps.window
         self._horizon: int | None = -1
         """Timers due up to here are in ``_timers``; ``None``: all there are."""
         self._cut = True
@@ -146,7 +147,15 @@ class Engine:
         """Store clock minus this machine's, microseconds."""
         self._watched_since = watched_since
         self._sleeper: asyncio.Future[None] | None = None
+        self._awake = False
+        """Something asked for a wake-up since the loop last looked at what is due."""
         self._ended = asyncio.Event()
+        self._ended_meanwhile: set[str] | None = None
+        """Jobs of which a run ended while the store was asked for claims; its answer may not know of that yet."""
+        self._unsettled = False
+        """The store may hold claims for this node that it does not execute."""
+        self._excess = 0
+        """Heartbeats in a row at which the store held more claims than are executed here."""
         self._idle = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,7 +166,9 @@ class Engine:
         self._noted: set[CurrentRun] = set()
         self._notes_due = False
         self._blamed: dict[str, float] = {}
-        self._runner = Runner(clock, max_workers, self._on_ended, self._on_blocked, self._on_thread_free)
+        self._runner = Runner(
+            clock, max_workers, self._on_ended, self._on_blocked, self._on_thread_free, self._is_expired
+        )
         self._last_wall = clock.now()
         self._last_elapsed = clock.elapsed()
         self._last_loop = self._loop.time()
@@ -225,13 +236,23 @@ class Engine:
 
     async def register(self) -> None:
         """Begin a lease under a new epoch."""
-        caps = self.store.caps
         asked = self._clock.elapsed()
         self.epoch = await self.store.register(self.node)
         self._tokens = itertools.count(self.epoch << 32 | 1)
-        self._lease_ends = asked + caps.lease * (1 - _MARGIN)
+        self._extend_lease(asked)
         self._offset = await self.store.now() - self._clock.now()
         await self._reap()
+
+    def _extend_lease(self, asked: float) -> None:
+        """Take note of a lease that was given some time after ``asked``, on the clock that counts suspended time."""
+        self._lease_ends = asked + self.store.caps.lease * (1 - _MARGIN)
+        self._is_expired()
+
+    def _is_expired(self) -> bool:
+        """Tell whether this node may not start anything: its lease has run out, as far as it knows."""
+        left = self._lease_ends - self._clock.elapsed()
+        self._runner.starts_until = self._clock.now() + int(min(left, 1e9) * SECOND)
+        return left <= 0
 
     def now(self) -> int:
         """Return the store's clock as this node knows it."""
@@ -248,26 +269,39 @@ class Engine:
 
     async def _main(self) -> None:
         while not self._stopping:
+            self._awake = False
             now = self.now()
             if self._clock.elapsed() >= self._lease_ends:
-                # Another node may have taken over what is ours. Only the heartbeat can tell.
-                await self._sleep(None)
+                # Another node may have taken over what is ours. Only the heartbeat can tell, and it wakes the loop.
+                await self._rest(_LONGEST_SLEEP, now)
                 continue
             try:
+                if self._unsettled:
+                    await self._reconcile()
                 await self._notice_jump(now)
                 if self._must_look():
                     await self._look(now)
-                claims = self._plan(now)
-                if claims:
-                    answers = await self.store.claim(self.epoch, claims)
-                    self._take_up(claims, answers)
-                    # The runs just made get their first turn before the next batch is planned.
-                    await asyncio.sleep(0)
-                    continue
+                await self._start_due(now)
             except StoreUnavailable as error:
                 await self._away(error)
                 continue
-            await self._sleep(self._next_due())
+            # The runs just made get their first turn before the next batch is planned.
+            await self._sleep(now if self._must_look() else self._next_due())
+
+    async def _start_due(self, now: int) -> None:
+        """Plan, claim and start a batch of what is due."""
+        claims = self._plan(now)
+        if claims:
+            self._ended_meanwhile = set()
+            try:
+                answers = await self.store.claim(self.epoch, claims)
+                if self._clock.elapsed() < self._lease_ends:
+                    self._take_up(claims, answers)
+                else:
+                    # It took too long: others may have taken over by now what was granted. The heartbeat tells.
+                    self._unsettled = True
+            finally:
+                self._ended_meanwhile = None
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -312,10 +346,10 @@ class Engine:
         due += self._timers.pop_due(now, room - len(due))
         self._full = len(due) >= room and room < batch
         claims: list[Claim] = []
-        registry, tokens, since, abandoned = self._registry, self._tokens, self._watched_since, runner.abandoned
+        function_of, tokens, since, abandoned = self._registry.get, self._tokens, self._watched_since, runner.abandoned
         for timer in due:
             spec = timer.spec
-            function = registry.get(spec.func)
+            function = function_of(spec.func)
             if function is None:
                 continue  # it stays in the store, where the next look leaves it too
             try:
@@ -346,37 +380,30 @@ class Engine:
             for claim in claims:
                 self._timers.add(claim.timer)
             return
-        registry, running, timers, runner = self._registry, self.running, self._timers, self._runner
-        horizon = self._horizon
+        running, timers, horizon, noted = self.running, self._timers, self._horizon, self._on_noted
+        function_of, start = self._registry.get, self._runner.start
         listening = self._listening()
         for claim, answer in zip(claims, answers, strict=True):
             grant, token, run_id, fence, following, cancels, first_due = answer
-            timer = claim.timer
+            timer, _, _, planned, due, _, _, gap, _ = claim
             if following is not None and (horizon is None or following.due <= horizon):
                 timers.add(following)
             if grant is _STARTED:
-                function = registry.get(timer.spec.func)
+                spec, attempt = timer.spec, timer.attempt
+                function = function_of(spec.func)
                 assert function is not None
-                spec = timer.spec
-                run = CurrentRun(
-                    token,
-                    run_id,
-                    spec,
-                    function,
-                    timer.attempt or 1,
-                    first_due if timer.attempt else claim.due,
-                    claim.planned,
-                    fence,
-                    timer.payload if timer.attempt else spec.payload,
-                    self._on_noted,
-                )
+                if attempt:
+                    due, payload = first_due, timer.payload
+                else:
+                    attempt, payload = 1, spec.payload
+                run = CurrentRun(token, run_id, spec, function, attempt, due, planned, fence, payload, noted)
                 running[token] = run
                 if cancels:
                     self._halt(cancels, Reason.SUPERSEDED)
                 if listening:
                     self._tell("run.started", spec.id, run_id, {})
-                runner.start(run)
-                if listening and claim.gap is not None:
+                start(run)
+                if listening and gap is not None:
                     self._tell_gap(claim)
             elif grant is Grant.BUSY:
                 self._hold(timer)
@@ -385,8 +412,7 @@ class Engine:
                 self._loop.call_later(0.05, self.take_in, (timer,))
             elif grant is not Grant.STALE and listening:
                 self._tell_gap(claim)
-        if len(timers) > _WINDOW_SLACK * self.store.caps.window:
-            self._trim()
+        self._trim()
 
     def _tell_gap(self, claim: Claim) -> None:
         gap = claim.gap
@@ -403,17 +429,16 @@ class Engine:
         self._keep(timers)
         if self._looking:
             self._arrived.extend(timers)
-        if len(self._timers) > _WINDOW_SLACK * self.store.caps.window:
-            self._trim()
-        earliest = min(timer.due for timer in timers)
+        self._trim()
+        earliest = min([timer.due for timer in timers])
         self.store.wake(self.epoch, earliest)
         if earliest <= self._wakes_at:
             self._wake()
 
     def _keep(self, timers: Iterable[Timer]) -> None:
-        held = self._timers.items
+        held, horizon = self._timers.items, self._horizon
         for timer in timers:
-            if timer.spec.func in self._registry and (self._horizon is None or timer.due <= self._horizon):
+            if (horizon is None or timer.due <= horizon) and timer.spec.func in self._registry:
                 known = held.get(timer.id)
                 if known is None or known.rev <= timer.rev:
                     self._timers.add(timer)
@@ -424,6 +449,8 @@ class Engine:
         self._wake()
 
     def _trim(self) -> None:
+        if len(self._timers.items) <= self._largest_window:
+            return
         dropped = self._timers.keep_earliest(self.store.caps.window)
         if dropped is not None:
             self._horizon = dropped - 1
@@ -443,8 +470,11 @@ class Engine:
         delay = _LONGEST_SLEEP
         if until is not None:
             delay = min(delay, (until - now) / SECOND)
-        delay = min(delay, max(0.0, self._look_at - self._loop.time()))
-        if delay <= 0:
+        await self._rest(min(delay, self._look_at - self._loop.time()), now)
+
+    async def _rest(self, delay: float, now: int) -> None:
+        """Sleep until something asks for a wake-up, at most so many seconds."""
+        if delay <= 0 or self._awake:
             await asyncio.sleep(0)
             return
         self._wakes_at = now + int(delay * SECOND)
@@ -458,6 +488,8 @@ class Engine:
             self._wakes_at = 0
 
     def _wake(self) -> None:
+        # While the loop waits for the store it does not sleep, and must not fall asleep afterwards.
+        self._awake = True
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
@@ -505,12 +537,19 @@ class Engine:
             return
 
     async def _reconcile(self) -> None:
-        """Give back claims whose answer was lost: the store holds them, this node does not run them."""
+        """Give back claims whose answer was lost: the store holds them, this node does not run them.
+
+        Only the loop calls it, while no claim is under way.
+        """
         self._offset = await self.store.now() - self._clock.now()
         held = await self.store.claims(self.epoch)
         orphans = [live.token for live in held if live.token not in self.running]
         if orphans:
+            log.warning("%d claims whose answer was lost, or came too late, are given back", len(orphans))
             self.take_in(await self.store.release(self.epoch, orphans))
+        self._unsettled = False
+        self._excess = 0
+        self._look_at = 0.0
 
     # Ends
 
@@ -532,11 +571,15 @@ class Engine:
             ended, runner.ended = runner.ended, []
             ends = [self._end(run) for run in ended]
             delay = _RETRY_FIRST
+            again = False
             while True:
                 try:
                     accepted, timers = await self.store.finish(self.epoch, ends)
+                    if again and not all(accepted):
+                        accepted = await self._settle_ends(ended, ends, accepted)
                     break
                 except StoreUnavailable as error:
+                    again = True
                     log.warning("%d ends of runs wait for the store, which is away: %s", len(ends), error)
                     self._raise_exit()
                     await asyncio.sleep(delay * (0.5 + random.random() / 2))
@@ -548,8 +591,11 @@ class Engine:
             running = self.running
             for run in ended:
                 running.pop(run.token, None)
-                if self._held:
+            if self._held:
+                for run in ended:
                     self._let_go(run.spec.id)
+            if self._ended_meanwhile is not None:
+                self._ended_meanwhile.update(run.spec.id for run in ended)
             if not all(accepted):
                 self._report_refused(ends, accepted)
             if timers:
@@ -562,7 +608,23 @@ class Engine:
                 self._wake()
             if not running:
                 self._idle.set()
-            await asyncio.sleep(0)
+
+    async def _settle_ends(
+        self, ended: Sequence[CurrentRun], ends: Sequence[Finish], accepted: Sequence[bool]
+    ) -> list[bool]:
+        """Tell ends that were recorded, though the answer was lost, from ends that were refused."""
+        records = await self.store.get_runs([run.run_id for run in ended])
+        return [
+            kept
+            or (
+                record is not None
+                and any(
+                    (attempt.number, attempt.node, attempt.ended) == (run.attempt, self.node.name, end.ended)
+                    for attempt in record.attempts
+                )
+            )
+            for run, end, kept, record in zip(ended, ends, accepted, records, strict=True)
+        ]
 
     def _raise_exit(self) -> None:
         """Let a ``KeyboardInterrupt`` or ``SystemExit`` of a job go on its way, now that its run is recorded."""
@@ -574,6 +636,9 @@ class Engine:
     def _hold(self, timer: Timer) -> None:
         """Keep a due timer until the run it met has ended."""
         job_id = timer.spec.id
+        if self._ended_meanwhile and job_id in self._ended_meanwhile:
+            self._timers.add(timer)
+            return
         self._held.setdefault(job_id, []).append(timer)
         # The end of an attempt here lets it go at once. Ends elsewhere are asked for again, by one alarm a job:
         # a job that is behind is held after each of its runs.
@@ -594,15 +659,17 @@ class Engine:
 
     def _end(self, run: CurrentRun) -> Finish:
         outcome = run.outcome
-        note = self._note(run) if run.has_notes else None
+        note = self._note(run) if run._done is not None or run.lines is not None else None
         if outcome is _OK:
             value = run.value
             result = None if value is None else encode_result(value)
-            return Finish(run.token, RunStatus.SUCCEEDED, Outcome.OK, run.started, run.ended, result=result, note=note)
+            started, ended = run.started, run.ended
+            return _new(Finish, (run.token, _SUCCEEDED, _OK, started, ended, None, None, result, None, True, note))
         assert outcome is not None
         started = run.started or run.ended
         if outcome is Outcome.INTERRUPTED:
-            if run.spec.policy.on_crash is OnCrash.LOST:
+            # What never began may begin elsewhere, whatever the policy says.
+            if run.started and run.spec.policy.on_crash is OnCrash.LOST:
                 status, due = RunStatus.LOST, None
             else:
                 status, due = RunStatus.PENDING, run.ended
@@ -733,9 +800,13 @@ class Engine:
                 if not beat.alive:
                     await self._on_lease_lost()
                     continue
-                self._lease_ends = asked + caps.lease * (1 - _MARGIN)
+                self._extend_lease(asked)
                 self._offset = beat.now - self._clock.now()
                 self._halt(beat.cancels, Reason.OPERATOR)
+                # One such answer means nothing, since claims and ends are under way; an orphan is there twice.
+                self._excess = self._excess + 1 if beat.claims > len(self.running) else 0
+                if self._excess > 1:
+                    self._unsettled = True
                 await self._reap()
             except StoreUnavailable as error:
                 log.warning("no heartbeat: %s", error)
@@ -756,10 +827,15 @@ class Engine:
             self.look_again()
 
     async def _on_lease_lost(self) -> None:
-        """Others have taken over what ran here: end it, and begin anew under another epoch."""
-        log.error("this node was taken for dead; its %d runs are cancelled here", len(self.running))
-        self._interrupt(list(self.running.values()), Halt.CANCEL)
-        self.running.clear()
+        """Others have taken over what ran here: end it, or let it end in vain, and begin anew under another epoch."""
+        cancel = self.store.caps.on_lease_lost == "cancel"
+        log.error(
+            "this node was taken for dead; its %d runs are others' now and %s here",
+            len(self.running), "cancelled" if cancel else "go on in vain",
+        )  # fmt: skip
+        if cancel:
+            self._interrupt(list(self.running.values()), Halt.CANCEL)
+            self.running.clear()
         await self.register()
         self.look_again()
 

@@ -192,6 +192,7 @@ class CurrentRun:
 
 
 _current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("asched.current_run", default=None)
+_set_current = _current.set
 
 
 def current_run() -> CurrentRun | None:
@@ -277,6 +278,7 @@ class Runner:
         ready: Called when ``ended`` is no longer empty.
         blocked: Told of a job that held the loop, with the seconds.
         freed: Told of a job whose abandoned thread came back.
+        expired: Asked whether nothing may begin any more, once ``starts_until`` has passed; from any thread.
     """
 
     def __init__(
@@ -286,6 +288,7 @@ class Runner:
         ready: Callable[[], None],
         blocked: Callable[[CurrentRun, float], None],
         freed: Callable[[str], None],
+        expired: Callable[[], bool],
     ) -> None:
         self.ended: list[CurrentRun] = []
         """Attempts that are over; the engine takes the list away."""
@@ -301,6 +304,10 @@ class Runner:
         self._ready = ready
         self._blocked = blocked
         self._freed = freed
+        self._expired = expired
+        self.starts_until = 2**62
+        """The wall clock's instant up to which an attempt may begin without asking. A process that was stopped, or a
+        job that held the loop, may have let the node's lease run out since the attempt was granted."""
         self._deadlines: Timers[_Deadline] = Timers()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0
@@ -322,13 +329,14 @@ class Runner:
     def start(self, run: CurrentRun) -> None:
         """Start the attempt. Its function begins within this turn of the loop, or when a thread is free."""
         context = self._context.copy()
-        context.run(_current.set, run)
-        policy = run.spec.policy
+        context.run(_set_current, run)
+        spec = run.spec
+        policy = spec.policy
         if policy.in_process:
             self.in_threads += 1
             run.task = self._loop.create_task(self._attempt_in_process(run), context=context)
         elif run._function.is_async:
-            task = _new_task(self._attempt(run), self._loop, run.spec.id, context)
+            task = _new_task(self._attempt(run), loop=self._loop, name=spec.id, context=context)
             if not run.over:  # an eager task may have come to its end already
                 run.task = task
         else:
@@ -340,7 +348,12 @@ class Runner:
 
     async def _attempt(self, run: CurrentRun) -> None:
         """Drive the user's coroutine; the first step by hand, since most runs need no other."""
-        run.started = began = self._now()
+        began = self._now()
+        if began > self.starts_until and self._expired():
+            run.outcome = Outcome.INTERRUPTED
+            self._over(run, began)
+            return
+        run.started = began
         stepped = False
         try:
             coroutine = run._function.call() if run.payload is None else _call(run)
@@ -352,25 +365,18 @@ class Runner:
                 run.value = stop.value
             else:
                 stepped = True
-                self._time_first_step(run, self._now() - began)
+                took = self._now() - began
+                if took >= _BLOCKING_US:
+                    self._blocked(run, took / SECOND)
                 run.value = await self._steps(run, coroutine, waits_for)
             run.outcome = _OK
         except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             self._fail(run, error)
-        now = self._now()
-        self._over(run, now)
-        if not stepped:
-            self._time_first_step(run, now - began)
-
-    def _time_first_step(self, run: CurrentRun, took: int) -> None:
+        ended = self._now()
+        self._over(run, ended)
         # By the wall clock, which is read for the record anyway; most runs have no other step.
-        if took >= _BLOCKING_US:
-            self._blocked(run, took / SECOND)
-
-    def _time_step(self, run: CurrentRun, began: float) -> None:
-        took = self._time() - began
-        if took >= BLOCKING:
-            self._blocked(run, took)
+        if not stepped and ended - began >= _BLOCKING_US:
+            self._blocked(run, (ended - began) / SECOND)
 
     @types.coroutine
     def _steps(self, run: CurrentRun, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
@@ -388,7 +394,9 @@ class Runner:
             except StopIteration as stop:
                 return stop.value
             finally:
-                self._time_step(run, mark)
+                took = self._time() - mark
+                if took >= BLOCKING:
+                    self._blocked(run, took)
 
     def _fail(self, run: CurrentRun, error: BaseException) -> None:
         run.value = error
@@ -410,10 +418,9 @@ class Runner:
             run.outcome = Outcome.TIMEOUT
         if self._deadlines.items:
             self._deadlines.discard(run.token)
-        ended = self.ended
-        ended.append(run)
-        if len(ended) == 1:
+        if not self.ended:
             self._ready()
+        self.ended.append(run)
 
     # Ending
 
@@ -570,7 +577,11 @@ class Runner:
     def _attempt_in_thread(self, run: CurrentRun) -> None:
         if run.over:
             return
-        run.started = self._now()
+        began = self._now()
+        if began > self.starts_until and self._expired():
+            run.back = None, Outcome.INTERRUPTED
+            return
+        run.started = began
         run.entered = self._time()
         try:
             value = _call(run)
@@ -630,20 +641,10 @@ class Runner:
 
 
 if sys.version_info >= (3, 12):
-
-    def _new_task(
-        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str, context: contextvars.Context
-    ) -> asyncio.Task[None]:
-        # Eager: a run that never waits is over when the constructor returns, without a turn of the loop.
-        return asyncio.Task(work, loop=loop, name=name, context=context, eager_start=True)
-
+    # Eager: a run that never waits is over when the constructor returns, without a turn of the loop.
+    _new_task = functools.partial(asyncio.Task, eager_start=True)
 else:
-
-    def _new_task(
-        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str, context: contextvars.Context
-    ) -> asyncio.Task[None]:
-        return asyncio.Task(work, loop=loop, name=name, context=context)
-
+    _new_task = asyncio.Task
 
 _HALTED = {Halt.TIMEOUT: Outcome.TIMEOUT, Halt.CANCEL: Outcome.CANCELLED, Halt.STOP: Outcome.INTERRUPTED}
 
