@@ -560,6 +560,54 @@ def _add_migration(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("asched.stores.postgres.migrations", lambda store: (*migrations(store), following))
 
 
+# Plans
+
+
+@pytest.mark.slow
+async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_tables_were_small(
+    schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
+) -> None:
+    # After five executions Postgres may keep a statement's plan for good.
+    store = await opened()
+    node = await joined(store)
+
+    async def claimed(word: str, count: int) -> list[int]:
+        jobs = [item(spec(f"{word}-{n}"), CLOCK.now() - SECOND) for n in range(count)]
+        await store.put_jobs(PutMode.INSERT, jobs)
+        timers = (await store.window(node.epoch, CLOCK.now(), count)).timers
+        claims = [node.claim_of(timer, next_planned=None, next_due=None) for timer in timers]
+        return [answer.token for answer in await store.claim(node.epoch, claims)]
+
+    async def one_run(word: str) -> None:
+        [token] = await claimed(word, 1)
+        await node.finish(token)
+
+    async def rows_read() -> Counter[str]:
+        """How many rows of each table were read so far, by an index or from end to end."""
+        for lane in (store._loop_lane, store._ends_lane, store._steps_lane):
+            await lane.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
+            await lane.run(lambda connection: connection.execute("SELECT 1"))
+        rows = await direct.fetch(
+            "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = $1",
+            schema,
+        )
+        return Counter({table: count for table, count in rows if table in ("timer", "run", "history")})
+
+    await one_run("first")
+    await direct.execute(f"ANALYZE {schema}.timer, {schema}.run, {schema}.history")
+    for number in range(12):
+        await one_run(f"small-{number}")
+    for number in range(8):
+        await claimed(f"many-{number}", 500)
+    before = await rows_read()
+    for number in range(5):
+        await one_run(f"large-{number}")
+
+    read = await rows_read() - before
+    assert {"timer", "run"} <= set(read)
+    assert {} == {table: rows for table, rows in read.items() if rows > 500}
+
+
 # Hints
 
 
