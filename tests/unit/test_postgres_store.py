@@ -568,6 +568,8 @@ async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_t
     schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
 ) -> None:
     # After five executions Postgres may keep a statement's plan for good.
+    if direct.get_server_version().major < 15:
+        pytest.skip("the server does not yet count at once what was read")
     store = await opened()
     node = await joined(store)
 
