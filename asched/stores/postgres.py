@@ -183,6 +183,7 @@ class PostgresStore:
             lease=lease,
             own_clock=True,
             on_lease_lost=on_lease_lost,
+            transactions=True,
         )
         self.schema = schema
         self._dsn = _checked_dsn(dsn, "dsn")
@@ -382,7 +383,8 @@ class PostgresStore:
                 of. Nodes see them within ``poll`` seconds of its commit.
 
         Raises:
-            InvalidArgument: The connection is none of asyncpg's, or not in a transaction.
+            InvalidArgument: The connection is none of asyncpg's, not in a transaction, or leads to a database that does
+                not hold this schema.
         """
         functions = {item.spec.func for item in items}
         schedule = self._schedule
@@ -393,6 +395,8 @@ class PostgresStore:
         return await self._step(self._steps_lane, lambda step: step.put_jobs(mode, items), begin=False)
 
     async def _put_inside(self, connection: Connection, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
+        import asyncpg
+
         for _ in range(_TRIES):
             # What is written here is news to this process as well, once it is committed: others' changes are read
             # from the feed, and this is marked as one of theirs.
@@ -408,6 +412,11 @@ class PostgresStore:
                 return answers
             except Overtaken:
                 continue
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+                raise InvalidArgument(
+                    f"connection leads to a database without the schema {self.schema!r} of this schedule",
+                    field="connection",
+                ) from error
         raise StoreUnavailable(f"{self.describe()}: the jobs are being changed by others all the time")
 
     async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]:
