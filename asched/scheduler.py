@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
@@ -832,24 +832,20 @@ class Scheduler:
             )
         if not isinstance(changes.get("paused", False), bool):
             raise InvalidArgument(f"paused must be True or False, not {changes['paused']!r}", field="paused")
-        policy, payload = spec.policy, spec.payload
-        words = {key: changes[key] for key in Policy._fields if key in changes}
+        # Only what changes is made anew: to check and build the rest again would cost a third of an update.
+        said: dict[str, Any] = {}
+        for field, read in _READ.items():
+            if field in changes:
+                said[field] = read(changes[field])
+        if "func" in changes:
+            said["func"] = self._function(changes["func"]).name
+        words = {word: changes[word] for word in Policy._fields if word in changes}
         if words:
-            policy = make_policy(**(policy._asdict() | words))
+            said["policy"] = make_policy(**(spec.policy._asdict() | words))
         if "args" in changes or "kwargs" in changes:
-            args, kwargs = decode_arguments(payload)
-            payload = encode_arguments(changes.get("args", args), changes.get("kwargs", kwargs))
-        edited = spec._replace(
-            name=check_label(changes["name"], "name") if "name" in changes else spec.name,
-            func=self._function(changes["func"]).name if "func" in changes else spec.func,
-            group=check_label(changes["group"], "group") if "group" in changes else spec.group,
-            tags=check_tags(changes["tags"]) if "tags" in changes else spec.tags,
-            payload=payload,
-            policy=policy,
-            starting=check_instant(changes["starting"], "starting") if "starting" in changes else spec.starting,
-            until=check_instant(changes["until"], "until") if "until" in changes else spec.until,
-            max_runs=_check_max_runs(changes["max_runs"]) if "max_runs" in changes else spec.max_runs,
-        )
+            args, kwargs = decode_arguments(spec.payload)
+            said["payload"] = encode_arguments(changes.get("args", args), changes.get("kwargs", kwargs))
+        edited = spec._replace(**said)
         trigger = self._edited_trigger(spec.trigger, changes)
         if trigger is not None:
             self._check_storable(trigger)
@@ -1285,6 +1281,17 @@ def _check_cursor(cursor: str | None) -> str | None:
 
 def _check_max_runs(value: object) -> int | None:
     return None if value is None else check_count(value, "max_runs", least=1, most=2**31 - 1)
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "name": partial(check_label, field="name"),
+    "group": partial(check_label, field="group"),
+    "tags": check_tags,
+    "starting": partial(check_instant, field="starting"),
+    "until": partial(check_instant, field="until"),
+    "max_runs": _check_max_runs,
+}
+"""How a change of a field is checked, where that needs nothing but its value."""
 
 
 @lru_cache(maxsize=1024)  # 100,000 jobs of one function share one text
