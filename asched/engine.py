@@ -39,7 +39,7 @@ from asched.store import (
 )
 from asched.timers import Timers
 
-__all__ = ["Engine", "Listener", "RetryRule"]
+__all__ = ["CORRECTION", "Engine", "Listener", "RetryRule"]
 
 log = logging.getLogger("asched")
 
@@ -49,7 +49,7 @@ _LONGEST_SLEEP = 30.0
 _JUMP = SECOND
 # Cron's own limit: a clock set back further than this is being corrected, and the schedule follows it.
 # Source: cron(8), Debian, "local time changes of less than three hours".
-_CORRECTION = 3 * HOUR
+CORRECTION = 3 * HOUR
 # The share of a lease after which it is renewed, and the one that is left unused before its end.
 _BEAT, _MARGIN = 1 / 3, 1 / 6
 _PRUNE_EVERY = 600.0
@@ -511,7 +511,7 @@ class Engine:
         self._watched_since = now
         self._tell("clock.jumped", None, None, {"seconds": step / SECOND, "slept": max(slept, 0.0)})
         if step < -_JUMP and not self.store.caps.own_clock:
-            await self._replan(now, -step >= _CORRECTION)
+            await self._replan(now, -step >= CORRECTION)
             self.look_again()
         # Not before: a store that is away leaves the jump to be noticed again when it is back.
         self._last_wall, self._last_elapsed, self._last_loop = wall, elapsed, ticks

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from asched.arguments import decode_arguments, encode_arguments
 from asched.clock import Clock, SystemClock
-from asched.engine import Engine, RetryRule
+from asched.engine import CORRECTION, Engine, RetryRule
 from asched.errors import (
     AlreadyStarted,
     FunctionUnknown,
@@ -258,6 +258,7 @@ class Scheduler:
             replan=self._replan,
         )
         await engine.register()
+        await self._notice_set_back(now)
         self._undeclared.clear()
         self._known_changed = False
         await self._store_declared(list(self._declared.values()), now)
@@ -1189,6 +1190,14 @@ class Scheduler:
                     name = _RUN_EVENTS.get(record.status, "run.progress")
                     self._tell(name, record.job_id, record.id, {})
 
+    async def _notice_set_back(self, now: int) -> None:
+        """Plan again if the clock was ahead when the store was used last: its records tell of a later time than now."""
+        records, _ = await self.store.list_runs(RunFilter(), _LAST_RECORDS)
+        latest = max((max(record.ended or 0, record.started or 0) for record in records), default=0)
+        if latest > now + SECOND:
+            log.warning("the clock was set back by %.1f s since the store was used last", (latest - now) / SECOND)
+            await self._replan(now, latest - now >= CORRECTION)
+
     async def _replan(self, now: int, correction: bool) -> None:
         """Plan again after the clock was set back.
 
@@ -1220,6 +1229,8 @@ _new = tuple.__new__
 _API = Origin.API
 _numbers = count(1)
 _BEFORE_ALL = -(2**62)
+# Runs that have not ended come first in a list; of those that have, the newest few tell what time it was.
+_LAST_RECORDS = 50
 _UNNAMED = ""
 _SHORT_INTERVAL = SECOND // 100
 _CREATE_OPTIONS = frozenset(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 
 import pytest
 from support.schedules import Journal, at, records, since
 
 from asched import Daily, Event, Interval, Once, Reason, RunStatus, Scheduler
+from asched.store import Store
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -169,3 +171,21 @@ async def test_daily_job_runs_once_a_day_for_a_fortnight(
         await clock.sleep_until(at(14 * 24 * HOUR))
 
     assert [(day * 24 + 6) * HOUR for day in range(14)] == journal.times
+
+
+async def test_a_start_after_the_clock_was_ahead_stalls_no_interval(
+    reopen: Callable[[], Store], clock: VirtualClock, journal: Journal
+) -> None:
+    async with Scheduler(reopen(), clock=clock) as scheduler:
+        scheduler.register_function(journal.note, name="app:note")
+        await scheduler.add_job("app:note", Interval(minutes=10), id="job", args=("ran",))
+        clock.step(+1 * HOUR)
+        await asyncio.sleep(650)
+    clock.step(-1 * HOUR)
+    ahead = len(journal.words)
+    async with Scheduler(reopen(), clock=clock) as scheduler:
+        scheduler.register_function(journal.note, name="app:note")
+        await asyncio.sleep(1_250)
+
+    assert ahead >= 1
+    assert len(journal.words) == ahead + 2
