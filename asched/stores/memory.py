@@ -8,13 +8,11 @@ is forgotten.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import random
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Final, TypeAlias
 
 from asched.clock import Clock
@@ -61,6 +59,7 @@ from asched.store import (
     Window,
 )
 from asched.stores.cursors import read_place, read_serial, write_place
+from asched.stores.following import Feed, Hints
 from asched.timers import Timers
 
 __all__ = ["MemoryStore"]
@@ -69,8 +68,6 @@ __all__ = ["MemoryStore"]
 _EARLY = SECOND // 20
 _new = tuple.__new__
 """Makes a named tuple for 0.16 us, calling its class takes 0.36; every run that starts makes two."""
-_FEED = 16_384
-"""Changes remembered for nodes that follow; a node that falls further behind looks at everything again."""
 
 
 class _Job:
@@ -230,7 +227,7 @@ _Kept: TypeAlias = "_Run | _Plain"
 class _Node:
     """A node, and what it executes."""
 
-    __slots__ = ("epoch", "hint", "hinted", "info", "lease_until", "live", "started")
+    __slots__ = ("epoch", "info", "lease_until", "live", "started")
 
     def __init__(self, epoch: int, info: NodeInfo, now: int, lease_until: int) -> None:
         self.epoch = epoch
@@ -238,8 +235,6 @@ class _Node:
         self.started = now
         self.lease_until = lease_until
         self.live: dict[int, _Run] = {}
-        self.hint: int | None = None
-        self.hinted = asyncio.Event()
 
 
 _DEAD = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST})
@@ -261,10 +256,10 @@ class MemoryStore:
         "_declarations",
         "_epoch",
         "_feed",
-        "_feed_end",
         "_fence",
         "_functions",
         "_generations",
+        "_hints",
         "_history",
         "_ids",
         "_in_order",
@@ -331,8 +326,8 @@ class MemoryStore:
         self._since = 0
         self._total_runs = 0
         self._total_failures = 0
-        self._feed: deque[Change] | None = None
-        self._feed_end = 0
+        self._feed: Feed | None = None
+        self._hints = Hints()
 
     def __repr__(self) -> str:
         return "MemoryStore()"
@@ -365,6 +360,7 @@ class MemoryStore:
         self._epoch += 1
         now = self._clock.now()
         self._nodes[self._epoch] = _Node(self._epoch, info, now, now + self._lease)
+        self._hints.join(self._epoch)
         self._functions.update(info.functions)
         self._declarations.update(info.declarations)
         return self._epoch
@@ -404,7 +400,7 @@ class MemoryStore:
                     rescued.extend(self._unqueue(run.job))
                 else:
                     rescued.extend(self._wait(run, RunStatus.PENDING, now, run.attempt + 1, now))
-            node.hinted.set()
+            self._hints.leave(node.epoch)
             reaped.append(Reaped(node.epoch, node.info.name, tuple(rescued), tuple(lost)))
         return reaped
 
@@ -413,7 +409,7 @@ class MemoryStore:
         if node is None:
             return []
         self._forget_abilities(node)
-        node.hinted.set()
+        self._hints.leave(epoch)
         now = self._clock.now()
         return [timer for run in node.live.values() for timer in self._give_back(run, now)]
 
@@ -984,7 +980,7 @@ class MemoryStore:
                 )
             elif run.token:
                 self._more(run).cancel = Reason.OPERATOR
-                self._hint(run.epoch, 0)
+                self._hints.give(run.epoch, 0)
                 answers.append(Cancelled(run_id, run.status, run.token, run.epoch, run.job.spec.id))
             else:
                 if not run.status.final:
@@ -1063,7 +1059,7 @@ class MemoryStore:
         for run in job.active:
             if run.token:
                 self._more(run).cancel = Reason.SUPERSEDED
-                self._hint(run.epoch, 0)
+                self._hints.give(run.epoch, 0)
                 tokens.append(run.token)
             else:
                 self._end(run, RunStatus.CANCELLED, now, Reason.SUPERSEDED)
@@ -1300,41 +1296,21 @@ class MemoryStore:
 
     # Hints
 
-    async def watch(self, epoch: int) -> AsyncIterator[int]:
-        while (node := self._nodes.get(epoch)) is not None:
-            await node.hinted.wait()
-            node.hinted.clear()
-            due, node.hint = node.hint, None
-            if due is not None:
-                yield due
+    def watch(self, epoch: int) -> AsyncIterator[int]:
+        return self._hints.watch(epoch)
 
     def wake(self, epoch: int, due: int) -> None:
-        if len(self._nodes) > 1:
-            for other in self._nodes:
-                if other != epoch:
-                    self._hint(other, due)
-
-    def _hint(self, epoch: int, due: int) -> None:
-        node = self._nodes.get(epoch)
-        if node is not None:
-            node.hint = due if node.hint is None else min(node.hint, due)
-            node.hinted.set()
+        self._hints.give_others(epoch, due)
 
     async def changes(self, cursor: int | None) -> Changes:
         # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
         if self._feed is None:
-            self._feed = deque(maxlen=_FEED)
-        if cursor is None:
-            return Changes(self._feed_end, (), True)
-        missed = self._feed_end - cursor
-        complete = missed <= len(self._feed)
-        start = max(0, len(self._feed) - missed)
-        return Changes(self._feed_end, tuple(islice(self._feed, start, None)), complete)
+            self._feed = Feed()
+        return self._feed.since(cursor)
 
     def _changed(self, kind: ChangeKind, subject: str | int) -> None:
         if self._feed is not None:
-            self._feed.append(Change(kind, subject))
-            self._feed_end += 1
+            self._feed.add((Change(kind, subject),))
 
 
 # An enum's member is looked up through its class and a descriptor; a global is not.

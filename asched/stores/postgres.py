@@ -25,7 +25,6 @@ import json
 import logging
 import re
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from importlib.util import find_spec
@@ -75,8 +74,8 @@ from asched.store import (
     Totals,
     Window,
 )
+from asched.stores.following import ALL_NODES, Feed, Hints
 from asched.stores.postgres_ledger import (
-    ALL_NODES,
     EARLY,
     Connection,
     Overtaken,
@@ -96,8 +95,6 @@ log = logging.getLogger("asched")
 T = TypeVar("T")
 Migrate = Literal["auto", "check", "off"]
 
-_FEED = 16_384
-"""Changes remembered for those who follow; who falls further behind looks at everything again."""
 # Rows of the feed may become visible out of the order of their numbers. So far back it is read again.
 _FEED_OVERLAP = 10 * SECOND
 _FEED_SWEEP = 30.0
@@ -195,9 +192,10 @@ class PostgresStore:
         self._users = 0
         self._origin = secrets.randbits(62)
         self._schedule: Schedule
-        self._nodes: dict[int, _Node] = {}
-        self._feed: deque[Change] | None = None
-        self._feed_end = 0
+        self._nodes: dict[int, NodeInfo] = {}
+        self._hints = Hints()
+        self._messenger: _Messenger | None = None
+        self._feed: Feed | None = None
         self._feed_told: dict[int, int] = {}
         """Rows of the feed that were read, with the instant of each, as far back as rows may still turn up."""
         self._feed_floor = 0
@@ -208,7 +206,6 @@ class PostgresStore:
         self._steps_lane = lane()
         self._lists_lane = lane()
         self._beat_lane = lane(timeout=max(0.2, lease / 3))
-        self._hints: _Hints | None = None
         self._listens = listen
 
     @classmethod
@@ -269,7 +266,9 @@ class PostgresStore:
         self._users = 1
         if self._listens:
             channel = f"asched_{self.schema}_{ns}"
-            self._hints = _Hints(lambda: self._connect(self._listen_dsn, {}), channel, self._origin, self._heard)
+            self._messenger = _Messenger(
+                lambda: self._connect(self._listen_dsn, {}), channel, self._origin, self._hints.give
+            )
 
     async def _prepare(self, connection: Connection, namespace: str) -> int:
         if self._migrate == "auto":
@@ -297,12 +296,11 @@ class PostgresStore:
         self._users -= 1
         if self._users:
             return
-        for node in self._nodes.values():
-            node.hinted.set()
+        self._hints.close()
         self._nodes.clear()
-        if self._hints is not None:
-            await self._hints.close()
-            self._hints = None
+        if self._messenger is not None:
+            await self._messenger.close()
+            self._messenger = None
         for lane in (self._loop_lane, self._ends_lane, self._steps_lane, self._lists_lane, self._beat_lane):
             await lane.close()
 
@@ -323,20 +321,20 @@ class PostgresStore:
                 )
             )
         )
-        self._nodes[epoch] = _Node(info)
+        self._nodes[epoch] = info
+        self._hints.join(epoch)
         self._schedule.forget_abilities()
         return epoch
 
     async def announce(self, epoch: int, info: NodeInfo) -> None:
-        node = self._nodes.get(epoch)
-        if node is None:
+        if epoch not in self._nodes:
             return
         await self._steps_lane.run(
             lambda connection: connection.execute(
                 self._sql("announce"), epoch, self._schedule.ns, info.name, node_info_text(info)
             )
         )
-        node.info = info
+        self._nodes[epoch] = info
         self._schedule.forget_abilities()
 
     async def heartbeat(self, epoch: int) -> Beat:
@@ -360,15 +358,14 @@ class PostgresStore:
         self._gone(epoch)
         for timer in timers:
             self._hint(ALL_NODES, timer.due)
-        if self._hints is not None:
-            await self._hints.flush()
+        if self._messenger is not None:
+            await self._messenger.flush()
         return timers
 
     def _gone(self, epoch: int) -> None:
         self._schedule.forget_abilities()
-        node = self._nodes.pop(epoch, None)
-        if node is not None:
-            node.hinted.set()
+        self._nodes.pop(epoch, None)
+        self._hints.leave(epoch)
 
     async def nodes(self) -> list[NodeRecord]:
         return await self._read(lambda pages: pages.nodes())
@@ -457,10 +454,9 @@ class PostgresStore:
     # Timers and claims
 
     async def window(self, epoch: int, until: int, limit: int) -> Window:
-        node = self._nodes.get(epoch)
-        if node is None:
+        info = self._nodes.get(epoch)
+        if info is None:
             return Window([], None, await self.now())
-        info = node.info
         return await self._loop_lane.run(
             lambda connection: Pages(self._schedule, connection).window(info, until, limit)
         )
@@ -596,7 +592,7 @@ class PostgresStore:
         if plain or others or later:
             step = Step(self._schedule, connection)
             await step.begin()
-            name = self._nodes[epoch].info.name if epoch in self._nodes else ""
+            name = self._nodes[epoch].name if epoch in self._nodes else ""
             found, timers = await step.finish(epoch, name, [*plain.values(), *others.values()])
             accepted.update(found)
             timers += await step.unqueue_jobs(later)
@@ -640,57 +636,32 @@ class PostgresStore:
 
     # Hints
 
-    async def watch(self, epoch: int) -> AsyncIterator[int]:
-        while (node := self._nodes.get(epoch)) is not None:
-            await node.hinted.wait()
-            node.hinted.clear()
-            due, node.hint = node.hint, None
-            if due is not None:
-                yield due
+    def watch(self, epoch: int) -> AsyncIterator[int]:
+        return self._hints.watch(epoch)
 
     def wake(self, epoch: int, due: int) -> None:
-        for other in self._nodes:
-            if other != epoch:
-                self._hint_here(other, due)
-        if self._hints is not None:
-            self._hints.send(ALL_NODES, due)
+        self._hints.give_others(epoch, due)
+        if self._messenger is not None:
+            self._messenger.send(ALL_NODES, due)
 
     def _hint(self, epoch: int, due: int) -> None:
         """Hint to a node, wherever it is."""
-        if epoch in self._nodes:
-            self._hint_here(epoch, due)
-            return
-        self._heard(epoch, due)
-        if self._hints is not None:
-            self._hints.send(epoch, due)
-
-    def _heard(self, epoch: int, due: int) -> None:
-        for known in list(self._nodes) if epoch == ALL_NODES else [epoch]:
-            self._hint_here(known, due)
-
-    def _hint_here(self, epoch: int, due: int) -> None:
-        node = self._nodes.get(epoch)
-        if node is not None:
-            node.hint = due if node.hint is None else min(node.hint, due)
-            node.hinted.set()
+        self._hints.give(epoch, due)
+        if self._messenger is not None and epoch not in self._hints:
+            self._messenger.send(epoch, due)
 
     # The feed
 
     async def changes(self, cursor: int | None) -> Changes:
         if self._feed is None:
             # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
-            self._feed = deque(maxlen=_FEED)
+            self._feed = Feed()
         if cursor is None:
             await self._lists_lane.run(self._skip_feed)
-            return Changes(self._feed_end, (), True)
-        if await self._lists_lane.run(self._read_feed):
-            # What a crash of the server has taken is not known: whoever asks looks at everything.
-            self._feed.clear()
-            self._feed_end += 1
-        missed = self._feed_end - cursor
-        complete = 0 <= missed <= len(self._feed)
-        start = max(0, len(self._feed) - missed)
-        return Changes(self._feed_end, tuple(self._feed)[start:], complete)
+        elif await self._lists_lane.run(self._read_feed):
+            # What a crash of the server has taken is not known.
+            self._feed.break_off()
+        return self._feed.since(cursor)
 
     async def _skip_feed(self, connection: Connection) -> None:
         if not self._feed_told:
@@ -723,9 +694,8 @@ class PostgresStore:
         return False
 
     def _publish(self, changes: list[Change]) -> None:
-        if self._feed is not None and changes:
-            self._feed.extend(changes)
-            self._feed_end += len(changes)
+        if self._feed is not None:
+            self._feed.add(changes)
 
     async def _tell_fast(self, connection: Connection, now: int, runs: list[int]) -> None:
         """Tell the followers elsewhere of runs, if there are any followers."""
@@ -820,17 +790,6 @@ _OPTIONS: dict[str, Callable[[str], object]] = {
 }
 
 
-class _Node:
-    """What this process knows of one of its nodes."""
-
-    __slots__ = ("hint", "hinted", "info")
-
-    def __init__(self, info: NodeInfo) -> None:
-        self.info = info
-        self.hint: int | None = None
-        self.hinted = asyncio.Event()
-
-
 class _Lane:
     """One connection, used by one call at a time; made when it is needed, dropped when anything went wrong with it."""
 
@@ -891,7 +850,7 @@ class _Lane:
                 offload.end()
 
 
-class _Hints:
+class _Messenger:
     """Sends and hears hints over a connection of its own, and makes a new one for as long as it takes."""
 
     def __init__(

@@ -60,6 +60,7 @@ from asched.store import (
     Window,
 )
 from asched.stores.cursors import read_place, read_serial, write_place
+from asched.stores.following import ALL_NODES, News
 from asched.stores.rows import (
     STATUSES,
     CodeTrigger,
@@ -76,10 +77,8 @@ from asched.stores.sql import statements
 from asched.triggers import Trigger, is_storable
 
 __all__ = [
-    "ALL_NODES",
     "EARLY",
     "Connection",
-    "News",
     "Overtaken",
     "Pages",
     "Schedule",
@@ -93,8 +92,6 @@ Connection: TypeAlias = Any
 
 EARLY = SECOND // 20
 """A claim this far in the future is refused. The slack covers the answer's way to the node that reads the clock."""
-ALL_NODES = 0
-"""As the epoch of a hint: every node."""
 
 _FOREVER = 2**63 - 1
 _DEAD = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST})
@@ -110,13 +107,6 @@ _SPECS = 20_000
 
 class Overtaken(Exception):
     """Another node was faster in a way that no lock shows; the step begins anew."""
-
-
-class News(NamedTuple):
-    """What a step changed, to be told after its commit: changes, and hints as (epoch, instant)."""
-
-    changes: list[Change]
-    hints: list[tuple[int, int]]
 
 
 class _Abilities(NamedTuple):

@@ -23,7 +23,6 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +34,6 @@ from asched.errors import InvalidArgument, MissingExtra, SchemaTooNew, StoreLock
 from asched.store import (
     Beat,
     Cancelled,
-    Change,
     Changes,
     Claim,
     Claimed,
@@ -64,9 +62,10 @@ from asched.store import (
     Totals,
     Window,
 )
+from asched.stores.following import Feed, Hints
 from asched.stores.lockfile import OwnerLock
 from asched.stores.sql import migrations
-from asched.stores.sqlite_ledger import ALL_NODES, SQL, Abilities, Ledger, Pages
+from asched.stores.sqlite_ledger import SQL, Abilities, Ledger, Pages
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -77,9 +76,6 @@ T = TypeVar("T")
 Book = TypeVar("Book", bound=Pages)
 
 Synchronous = Literal["NORMAL", "FULL", "EXTRA"]
-
-_FEED = 16_384
-"""Changes remembered for those who follow; who falls further behind looks at everything again."""
 
 _LOCK_RETRY = 0.05
 """Seconds between two tries for the lock. A restart hands it over within one of them."""
@@ -158,10 +154,10 @@ class SQLiteStore:
         self._clock: Clock
         self._lock = OwnerLock(self.path)
         self._abilities = Abilities()
-        self._nodes: dict[int, _Node] = {}
+        self._nodes: dict[int, NodeInfo] = {}
         self._reaped: list[Reaped] = []
-        self._feed: deque[Change] | None = None
-        self._feed_end = 0
+        self._feed: Feed | None = None
+        self._hints = Hints()
         self._writer: _Line[Ledger]
         self._looks: _Line[Pages]
         self._lists: _Line[Pages]
@@ -352,8 +348,7 @@ class SQLiteStore:
             self._guard.cancel()
             await asyncio.wait([self._guard])
             self._guard = None
-        for node in self._nodes.values():
-            node.hinted.set()
+        self._hints.close()
         self._nodes.clear()
         self._abilities = Abilities()
         # The last connection to close checkpoints, and that must be one that may write.
@@ -369,18 +364,19 @@ class SQLiteStore:
     async def register(self, info: NodeInfo) -> int:
         epoch, reaped = await self._write(lambda ledger: ledger.register(info))
         self._abilities.add(info)
-        self._nodes[epoch] = _Node(info)
+        self._nodes[epoch] = info
+        self._hints.join(epoch)
         self._reaped += reaped
         return epoch
 
     async def announce(self, epoch: int, info: NodeInfo) -> None:
-        node = self._nodes.get(epoch)
-        if node is None:
+        known = self._nodes.get(epoch)
+        if known is None:
             return
         await self._write(lambda ledger: ledger.announce(epoch, info))
-        self._abilities.remove(node.info)
+        self._abilities.remove(known)
         self._abilities.add(info)
-        node.info = info
+        self._nodes[epoch] = info
 
     async def heartbeat(self, epoch: int) -> Beat:
         return await self._write(lambda ledger: ledger.heartbeat(epoch))
@@ -399,10 +395,10 @@ class SQLiteStore:
         return timers
 
     def _gone(self, epoch: int) -> None:
-        node = self._nodes.pop(epoch, None)
-        if node is not None:
-            self._abilities.remove(node.info)
-            node.hinted.set()
+        info = self._nodes.pop(epoch, None)
+        if info is not None:
+            self._abilities.remove(info)
+            self._hints.leave(epoch)
 
     async def nodes(self) -> list[NodeRecord]:
         return await self._looks.call(lambda pages: pages.nodes())
@@ -439,10 +435,9 @@ class SQLiteStore:
     # Timers and claims
 
     async def window(self, epoch: int, until: int, limit: int) -> Window:
-        node = self._nodes.get(epoch)
-        if node is None:
+        info = self._nodes.get(epoch)
+        if info is None:
             return Window([], None, self._clock.now())
-        info = node.info
         return await self._looks.call(lambda pages: pages.window(info, until, limit))
 
     async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
@@ -486,48 +481,28 @@ class SQLiteStore:
 
     # Hints: there is one process, so they are events of its loop
 
-    async def watch(self, epoch: int) -> AsyncIterator[int]:
-        while (node := self._nodes.get(epoch)) is not None:
-            await node.hinted.wait()
-            node.hinted.clear()
-            due, node.hint = node.hint, None
-            if due is not None:
-                yield due
+    def watch(self, epoch: int) -> AsyncIterator[int]:
+        return self._hints.watch(epoch)
 
     def wake(self, epoch: int, due: int) -> None:
-        for other in self._nodes:
-            if other != epoch:
-                self._hint(other, due)
-
-    def _hint(self, epoch: int, due: int) -> None:
-        node = self._nodes.get(epoch)
-        if node is not None:
-            node.hint = due if node.hint is None else min(node.hint, due)
-            node.hinted.set()
+        self._hints.give_others(epoch, due)
 
     async def changes(self, cursor: int | None) -> Changes:
         # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
         if self._feed is None:
-            self._feed = deque(maxlen=_FEED)
+            self._feed = Feed()
             self._writer.book.followed = True
-        if cursor is None:
-            return Changes(self._feed_end, (), True)
-        missed = self._feed_end - cursor
-        complete = 0 <= missed <= len(self._feed)
-        start = max(0, len(self._feed) - missed)
-        return Changes(self._feed_end, tuple(self._feed)[start:], complete)
+        return self._feed.since(cursor)
 
     async def _write(self, work: Callable[[Ledger], T]) -> T:
         if self._read_only:
             raise InvalidArgument(f"{self.path} was opened read_only; nothing can be changed", field="read_only")
         answer, news = await self._writer.call(lambda ledger: (work(ledger), ledger.settle()))
         self.commits = self._writer.turns
-        if self._feed is not None and news.changes:
-            self._feed.extend(news.changes)
-            self._feed_end += len(news.changes)
+        if self._feed is not None:
+            self._feed.add(news.changes)
         for epoch, due in news.hints:
-            for hinted in self._nodes if epoch == ALL_NODES else (epoch,):
-                self._hint(hinted, due)
+            self._hints.give(epoch, due)
         return answer
 
 
@@ -537,17 +512,6 @@ _OPTIONS: dict[str, Callable[[str], object]] = {
     "busy_timeout": float,
     "read_only": lambda text: {"1": True, "true": True, "0": False, "false": False}[text.lower()],
 }
-
-
-class _Node:
-    """What this process knows of one of its nodes."""
-
-    __slots__ = ("hint", "hinted", "info")
-
-    def __init__(self, info: NodeInfo) -> None:
-        self.info = info
-        self.hint: int | None = None
-        self.hinted = asyncio.Event()
 
 
 class _Connection(sqlite3.Connection):

@@ -65,6 +65,7 @@ from asched.store import (
     Window,
 )
 from asched.stores.cursors import read_place, read_serial, write_place
+from asched.stores.following import ALL_NODES, News
 from asched.stores.rows import (
     STATUSES,
     CodeTrigger,
@@ -81,7 +82,7 @@ from asched.stores.rows import (
 from asched.stores.sql import statements
 from asched.triggers import Trigger, is_storable
 
-__all__ = ["Abilities", "Ledger", "News", "Pages"]
+__all__ = ["Abilities", "Ledger", "Pages"]
 
 SQL = statements("sqlite")
 
@@ -122,13 +123,6 @@ class Abilities:
     def remove(self, info: NodeInfo) -> None:
         self.functions.subtract(info.functions)
         self.declarations.subtract(info.declarations)
-
-
-class News(NamedTuple):
-    """What a call changed, to be told after its commit: changes, and hints as (epoch, instant)."""
-
-    changes: list[Change]
-    hints: list[tuple[int, int]]
 
 
 class _JobRow(NamedTuple):
@@ -1343,9 +1337,6 @@ class _Puts:
             self._jobs.clear()
             self._timers.clear()
 
-
-#: As the epoch of a hint: every node.
-ALL_NODES = 0
 
 _RUN_COLUMNS = len(RunRow._fields)
 

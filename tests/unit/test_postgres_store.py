@@ -629,7 +629,7 @@ async def heard(direct: asyncpg.Connection, schema: str) -> list[list[list[int]]
 
 async def listening(store: PostgresStore) -> None:
     """Wait until the store can send and hear."""
-    hints = store._hints
+    hints = store._messenger
     assert hints is not None
     await until(lambda: hints._connection is not None and hints._echoed.is_set())
 
@@ -661,17 +661,17 @@ async def test_a_listener_that_is_cut_off_comes_back(
     await listening(store)
     await listening(other)
     hints = aiter(store.watch(node.epoch))
-    assert store._hints is not None
-    assert store._hints._connection is not None
-    pid = store._hints._connection.get_server_pid()
+    assert store._messenger is not None
+    assert store._messenger._connection is not None
+    pid = store._messenger._connection.get_server_pid()
 
     await direct.execute("SELECT pg_terminate_backend($1)", pid)
     # It looks at everything when it is back: what was said meanwhile is lost.
     async with asyncio.timeout(20):
         assert 0 == await anext(hints)
         await listening(store)
-        assert store._hints._connection is not None
-        assert pid != store._hints._connection.get_server_pid()
+        assert store._messenger._connection is not None
+        assert pid != store._messenger._connection.get_server_pid()
         other.wake(sender.epoch, 4_711)
         while await anext(hints) != 4_711:
             pass
