@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from asched.clock import Clock
 from asched.model import ErrorInfo, JobSpec, JobStatus, Outcome, Reason, RunStatus
@@ -93,6 +93,8 @@ class StoreCaps(NamedTuple):
     """Seconds a node may go without a heartbeat."""
     own_clock: bool = False
     """The store has a clock of its own, and a node whose clock is set back changes nothing."""
+    on_lease_lost: Literal["cancel", "finish"] = "cancel"
+    """What a node does with its attempts when it learns that others have taken their runs over."""
 
 
 class NodeInfo(NamedTuple):

@@ -35,8 +35,13 @@ def open_url(url: str) -> Store:
                 field="store",
             )
         return SQLiteStore.from_options(path, options)
+    if scheme in ("postgresql", "postgres"):
+        from asched.stores.postgres import PostgresStore
+
+        return PostgresStore.from_url(url)
     raise InvalidArgument(
-        f"no store has the scheme {parts.scheme!r}; there are sqlite:///jobs.db and memory://, or give a store object",
+        f"no store has the scheme {parts.scheme!r}; there are sqlite:///jobs.db, postgresql://user@host/database and "
+        "memory://, or give a store object",
         field="store",
     )
 

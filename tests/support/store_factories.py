@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from support.postgres import make_postgres
+
 from asched.clock import Clock
 from asched.store import Limits, Store
 from asched.stores.memory import MemoryStore
@@ -42,6 +44,7 @@ def make_sqlite(directory: Path, require: Require) -> Store:
 FACTORIES: dict[str, Factory] = {
     "memory": make_memory,
     "sqlite": make_sqlite,
+    "postgres": make_postgres,
 }
 
 

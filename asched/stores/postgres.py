@@ -1,0 +1,1119 @@
+"""The shared store: any number of nodes work on one schedule in a PostgreSQL database.
+
+What a call does inside the database stands in :mod:`asched.stores.postgres_ledger`; here is how it gets there and
+what happens when it does not.
+
+Connections. Each kind of call has one of its own (:class:`_Lane`), made when it is first used and made again when it
+was lost: what the loop asks (windows and claims), the ends of runs, the changes that somebody asks for, the lists of
+the dashboard, the heartbeat, and the hints. A slow list holds up no claim, and nothing holds up the heartbeat.
+
+Faults. A call that does not reach the database, or whose answer does not come back in time, raises
+:class:`~asched.StoreUnavailable` and its connection is dropped; the next call makes a new one. Whether the call was
+carried out is then not known here: the engine asks with :meth:`PostgresStore.claims`. A call that met another one in
+the database (a deadlock, a job added twice at once) is made again.
+
+Hints. ``NOTIFY`` makes every commit of the cluster wait in one queue, so it is never part of a transaction that does
+something else: a connection of its own sends what has gathered, at once when it was quiet and then every 10 ms. Hints
+may be lost; each node looks at the database once in ``poll`` seconds, and that alone is complete. A pooler that
+shares connections between transactions loses all of them; that is found out, said once, and then only polled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import orjson
+
+from asched.clock import Clock
+from asched.errors import InvalidArgument, MissingExtra, SchemaTooNew, StoreUnavailable
+from asched.instants import SECOND
+from asched.masking import masked
+from asched.model import Overlap
+from asched.store import (
+    Beat,
+    Cancelled,
+    Change,
+    ChangeKind,
+    Changes,
+    Claim,
+    Claimed,
+    Deleted,
+    Enqueue,
+    Enqueued,
+    Finish,
+    Grant,
+    JobFilter,
+    JobPage,
+    JobRecord,
+    Limits,
+    Live,
+    NodeInfo,
+    NodeRecord,
+    Note,
+    Put,
+    PutItem,
+    PutMode,
+    Reaped,
+    RunFilter,
+    RunPage,
+    RunRecord,
+    Selection,
+    StoreCaps,
+    Timer,
+    Totals,
+    Window,
+)
+from asched.stores.postgres_ledger import (
+    ALL_NODES,
+    EARLY,
+    Connection,
+    Overtaken,
+    Pages,
+    Schedule,
+    Step,
+    is_plain_end,
+    is_plain_start,
+)
+from asched.stores.rows import node_info_text
+from asched.stores.sql import migrations
+
+__all__ = ["Migrate", "PostgresStore", "migrate"]
+
+log = logging.getLogger("asched")
+
+T = TypeVar("T")
+Migrate = Literal["auto", "check", "off"]
+
+_FEED = 16_384
+"""Changes remembered for those who follow; who falls further behind looks at everything again."""
+# Rows of the feed may become visible out of the order of their numbers. So far back it is read again.
+_FEED_OVERLAP = 10 * SECOND
+_FEED_SWEEP = 30.0
+
+_COMMAND_TIMEOUT = 10.0
+_CONNECT_TIMEOUT = 10.0
+# Nobody holds a job's row longer than a step takes; whoever waits longer says so instead of hanging.
+_LOCK_TIMEOUT = "5s"
+# A step that met another one is made again this often; each time one of the two got through.
+_TRIES = 8
+_TRY_AGAIN = 0.005
+
+_HINT_EVERY = 0.01
+_LISTEN_CHECK = 5.0
+_LISTEN_AGAIN, _LISTEN_AGAIN_LIMIT = 0.1, 5.0
+
+# The least schema that this release can work with, and the lock under which a schema is changed.
+_ADVISORY = 0x61736368656400
+_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
+
+
+class PostgresStore:
+    """Keeps a schedule in a PostgreSQL database (14 or later) that any number of nodes share.
+
+    Args:
+        dsn: ``postgresql://user@host/database``. What stands in its query goes to asyncpg: ``sslmode``,
+            ``sslrootcert``, ``passfile``, ``target_session_attrs`` and so on.
+        schema: The database schema of the tables. It is made when it does not exist.
+        migrate: ``"auto"`` makes and upgrades the tables when the store is opened; ``"check"`` refuses to open an
+            older schema, for roles that may not change it; ``"off"`` does not look.
+        listen_dsn: Where hints are sent and heard, if ``dsn`` leads through a pooler that shares connections.
+        listen: False: hear no hints, only poll.
+        lease: Seconds that a node may go without a heartbeat before others take over its runs.
+        poll: Seconds between two looks at the database. A change that no hint tells of is seen within it.
+        statement_cache_size: Statements kept prepared on a connection; 0 behind a pooler that shares connections
+            between transactions.
+        on_lease_lost: What a node does with its running attempts when it learns that others have taken them over:
+            ``"cancel"`` them, or let them ``"finish"`` though their ends are refused.
+
+    Raises:
+        InvalidArgument: An option has a value that it cannot have.
+        MissingExtra: asyncpg is not installed.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "asched",
+        migrate: Migrate = "auto",
+        listen_dsn: str | None = None,
+        listen: bool = True,
+        lease: float = 30.0,
+        poll: float = 1.0,
+        statement_cache_size: int = 200,
+        on_lease_lost: Literal["cancel", "finish"] = "cancel",
+    ) -> None:
+        if find_spec("asyncpg") is None:
+            raise MissingExtra("PostgresStore needs asyncpg: pip install 'asched[postgres]'")
+        if not _SCHEMA_NAME.fullmatch(schema):
+            raise InvalidArgument(
+                f"schema must be up to 48 letters, digits and underscores, not {schema[:60]!r}", field="schema"
+            )
+        if migrate not in ("auto", "check", "off"):
+            raise InvalidArgument(f"migrate is 'auto', 'check' or 'off', not {migrate!r}", field="migrate")
+        if on_lease_lost not in ("cancel", "finish"):
+            raise InvalidArgument(
+                f"on_lease_lost is 'cancel' or 'finish', not {on_lease_lost!r}", field="on_lease_lost"
+            )
+        for name, seconds in (("lease", lease), ("poll", poll)):
+            if not 0.05 <= seconds <= 86_400:
+                raise InvalidArgument(f"{name} must be 0.05 to 86400 seconds, not {seconds!r}", field=name)
+        if statement_cache_size < 0:
+            raise InvalidArgument("statement_cache_size must be 0 or more", field="statement_cache_size")
+        self.caps = StoreCaps(
+            name="postgres",
+            durable=True,
+            shared=True,
+            claim_batch=500,
+            window=10_000,
+            poll=poll,
+            lease=lease,
+            own_clock=True,
+            on_lease_lost=on_lease_lost,
+        )
+        self.schema = schema
+        self._dsn = _without_driver(dsn)
+        self._listen_dsn = self._dsn if listen_dsn is None else _without_driver(listen_dsn)
+        self._migrate = migrate
+        self._pooled = statement_cache_size == 0
+        self._statement_cache_size = statement_cache_size
+        self._namespace: str | None = None
+        self._users = 0
+        self._origin = secrets.randbits(62)
+        self._schedule: Schedule
+        self._nodes: dict[int, _Node] = {}
+        self._feed: deque[Change] | None = None
+        self._feed_end = 0
+        self._feed_told: dict[int, int] = {}
+        """Rows of the feed that were read, with the instant of each, as far back as rows may still turn up."""
+        self._feed_floor = 0
+        self._feed_swept = 0.0
+        lane = self._lane
+        self._loop_lane = lane(plan=_BY_INDEX)
+        self._ends_lane = lane(plan=_BY_INDEX)
+        self._steps_lane = lane()
+        self._lists_lane = lane()
+        self._beat_lane = lane(timeout=max(0.2, lease / 3))
+        self._hints: _Hints | None = None
+        self._listens = listen
+
+    @classmethod
+    def from_url(cls, url: str) -> PostgresStore:
+        """Return the store of a URL whose query holds its options beside those of asyncpg.
+
+        Raises:
+            InvalidArgument: An option has a value that it cannot have.
+            MissingExtra: asyncpg is not installed.
+        """
+        parts = urlsplit(url)
+        own: dict[str, Any] = {}
+        others: list[tuple[str, str]] = []
+        for name, text in parse_qsl(parts.query, keep_blank_values=True):
+            read = _OPTIONS.get(name)
+            if read is None:
+                others.append((name, text))
+                continue
+            try:
+                own[name] = read(text)
+            except (ValueError, KeyError):
+                raise InvalidArgument(f"{text!r} is no value of the postgres option {name!r}", field="store") from None
+        return cls(urlunsplit(parts._replace(query=urlencode(others))), **own)
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({_place(self._dsn)!r}, schema={self.schema!r})"
+
+    def describe(self) -> str:
+        return f"postgres {_place(self._dsn)}, schema {self.schema}"
+
+    # Opening
+
+    async def open(self, namespace: str, limits: Limits, clock: Clock) -> None:
+        """As the contract says. The clock is not used: the database has one, and all nodes go by it.
+
+        Raises:
+            InvalidArgument: The database answers that the address or the rights are wrong; the message says which.
+        """
+        if self._users:
+            if namespace != self._namespace:
+                raise InvalidArgument(
+                    f"{self!r} holds the schedule {self._namespace!r}; make another store object for {namespace!r}",
+                    field="store",
+                )
+            self._users += 1
+            return
+        try:
+            ns = await self._steps_lane.run(lambda connection: self._prepare(connection, namespace))
+        except BaseException:
+            await self._steps_lane.close()
+            raise
+        self._schedule = Schedule(self.schema, ns, limits, self._origin)
+        self._namespace = namespace
+        self._users = 1
+        if self._listens:
+            channel = f"asched_{self.schema}_{ns}"
+            self._hints = _Hints(lambda: self._connect(self._listen_dsn, {}), channel, self._origin, self._heard)
+
+    async def _prepare(self, connection: Connection, namespace: str) -> int:
+        if self._migrate == "auto":
+            await _migrate(connection, self.schema)
+        elif self._migrate == "check":
+            found = await _schema_version(connection, self.schema)
+            newest = migrations("postgres")[-1].version
+            if found is None or found[0] < newest:
+                have = "no tables" if found is None else f"version {found[0]}"
+                raise InvalidArgument(
+                    f"the schema {self.schema!r} has {have} and this asched needs version {newest}; run "
+                    "'asched migrate URL', or open it with migrate='auto'",
+                    field="migrate",
+                )
+            _check_readable(found, self.schema)
+        sql = Schedule(self.schema, 0, Limits(), 0).sql
+        await connection.execute(sql["add_schedule"], namespace)
+        ns = int(await connection.fetchval(sql["schedule"], namespace))
+        await connection.execute(sql["add_tally"], ns)
+        return ns
+
+    async def close(self) -> None:
+        if not self._users:
+            return
+        self._users -= 1
+        if self._users:
+            return
+        for node in self._nodes.values():
+            node.hinted.set()
+        self._nodes.clear()
+        if self._hints is not None:
+            await self._hints.close()
+            self._hints = None
+        for lane in (self._loop_lane, self._ends_lane, self._steps_lane, self._lists_lane, self._beat_lane):
+            await lane.close()
+
+    async def now(self) -> int:
+        return int(await self._loop_lane.run(lambda connection: connection.fetchval(self._sql("clock"))))
+
+    def _sql(self, name: str) -> str:
+        return self._schedule.sql[name]
+
+    # Nodes
+
+    async def register(self, info: NodeInfo) -> int:
+        lease = int(self.caps.lease * SECOND)
+        epoch = int(
+            await self._beat_lane.run(
+                lambda connection: connection.fetchval(
+                    self._sql("register"), self._schedule.ns, info.name, lease, node_info_text(info)
+                )
+            )
+        )
+        self._nodes[epoch] = _Node(info)
+        return epoch
+
+    async def announce(self, epoch: int, info: NodeInfo) -> None:
+        node = self._nodes.get(epoch)
+        if node is None:
+            return
+        await self._steps_lane.run(
+            lambda connection: connection.execute(
+                self._sql("announce"), epoch, self._schedule.ns, info.name, node_info_text(info)
+            )
+        )
+        node.info = info
+
+    async def heartbeat(self, epoch: int) -> Beat:
+        lease = int(self.caps.lease * SECOND)
+        now, alive, claims, cancels = await self._beat_lane.run(
+            lambda connection: connection.fetchrow(self._sql("heartbeat"), epoch, self._schedule.ns, lease)
+        )
+        if not alive:
+            self._gone(epoch)
+            return Beat(now, False, 0, ())
+        return Beat(now, True, claims, tuple(cancels))
+
+    async def reap(self) -> list[Reaped]:
+        reaped = await self._step(self._beat_lane, lambda step: step.reap())
+        for dead in reaped:
+            self._gone(dead.epoch)
+        return reaped
+
+    async def leave(self, epoch: int) -> list[Timer]:
+        timers = await self._step(self._ends_lane, lambda step: step.leave(epoch))
+        self._gone(epoch)
+        for timer in timers:
+            self._hint(ALL_NODES, timer.due)
+        if self._hints is not None:
+            await self._hints.flush()
+        return timers
+
+    def _gone(self, epoch: int) -> None:
+        node = self._nodes.pop(epoch, None)
+        if node is not None:
+            node.hinted.set()
+
+    async def nodes(self) -> list[NodeRecord]:
+        return await self._read(lambda pages: pages.nodes())
+
+    # Jobs
+
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem], connection: object | None = None) -> list[Put]:
+        """As the contract says.
+
+        Args:
+            connection: An asyncpg connection with a transaction of the caller's own, which the jobs are then part
+                of. Nodes see them within ``poll`` seconds of its commit.
+
+        Raises:
+            InvalidArgument: The connection is none of asyncpg's, or not in a transaction.
+        """
+        functions = {item.spec.func for item in items}
+        schedule = self._schedule
+        if any(name not in schedule.functions for name in functions):
+            await self._steps_lane.run(lambda own: schedule.add_functions(own, functions))
+        if connection is not None:
+            return await self._put_inside(_checked(connection), mode, items)
+        return await self._step(self._steps_lane, lambda step: step.put_jobs(mode, items))
+
+    async def _put_inside(self, connection: Connection, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
+        for _ in range(_TRIES):
+            # What is written here is news to this process as well, once it is committed: others' changes are read
+            # from the feed, and this is marked as one of theirs.
+            outside = Schedule(self.schema, self._schedule.ns, self._schedule.limits, 0)
+            outside.functions = self._schedule.functions
+            outside.triggers = self._schedule.triggers
+            outside.followed_until = self._schedule.followed_until
+            step = Step(outside, connection)
+            try:
+                async with connection.transaction():
+                    await step.begin()
+                    answers = await step.put_jobs(mode, items)
+                    await step.write()
+                return answers
+            except Overtaken:
+                continue
+        raise StoreUnavailable(f"{self.describe()}: the jobs are being changed by others all the time")
+
+    async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]:
+        return await self._read(lambda pages: pages.get_jobs(ids))
+
+    async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
+        return await self._read(lambda pages: pages.list_jobs(which, limit, cursor))
+
+    async def pause_jobs(self, which: Selection) -> list[JobRecord]:
+        return await self._step(self._steps_lane, lambda step: step.pause_jobs(which))
+
+    async def resume_jobs(self, which: Selection) -> tuple[list[JobRecord], list[Timer]]:
+        return await self._step(self._steps_lane, lambda step: step.resume_jobs(which))
+
+    async def delete_jobs(self, which: Selection) -> Deleted:
+        deleted = await self._step(self._steps_lane, lambda step: step.delete_jobs(which))
+        for run in deleted.runs:
+            if run.epoch is not None:
+                self._hint(run.epoch, 0)
+        return deleted
+
+    async def groups(self) -> list[tuple[str, int, int]]:
+        return await self._read(lambda pages: pages.groups())
+
+    async def next_id(self) -> int:
+        return await self._number("next_id")
+
+    async def generation(self, declarations: str) -> int:
+        return await self._number("generation", declarations)
+
+    async def _number(self, statement: str, *values: object) -> int:
+        return int(
+            await self._steps_lane.run(
+                lambda connection: connection.fetchval(self._sql(statement), self._schedule.ns, *values)
+            )
+        )
+
+    # Timers and claims
+
+    async def window(self, epoch: int, until: int, limit: int) -> Window:
+        node = self._nodes.get(epoch)
+        if node is None:
+            return Window([], None, await self.now())
+        info = node.info
+        return await self._loop_lane.run(
+            lambda connection: Pages(self._schedule, connection).window(info, until, limit)
+        )
+
+    async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
+        if not claims:
+            return []
+        answers: dict[int, Claimed] = {}
+        taken: set[int] = set()
+        plain: list[Claim] = []
+        others: list[Claim] = []
+        for claim in claims:
+            timer_id = claim.timer.id
+            if timer_id not in taken and is_plain_start(claim):
+                plain.append(claim)
+            else:
+                others.append(claim)
+            taken.add(timer_id)
+        if plain:
+            left = await self._loop_lane.run(lambda connection: self._claim_plain(connection, epoch, plain, answers))
+            if left is None:
+                return []
+            others = [*left, *others] if left else others
+        if others:
+            found = await self._step(self._loop_lane, lambda step: step.claim(epoch, others), epoch)
+            if not found and not answers:
+                return []
+            # The lease may have run out between the two; what had been started by then stands.
+            answers.update(zip((claim.token for claim in others), found, strict=False))
+        return [answers.get(claim.token) or Claimed(Grant.STALE, claim.token) for claim in claims]
+
+    async def _claim_plain(
+        self, connection: Connection, epoch: int, claims: list[Claim], answers: dict[int, Claimed]
+    ) -> list[Claim] | None:
+        """Start what only needs to be started; return the claims that need a closer look, ``None`` for a dead node."""
+        schedule = self._schedule
+        rows = [
+            (
+                timer.id, timer.rev, token, planned, due, next_planned if next_due is not None else None,
+                next_due if next_planned is not None else None, timer.spec.policy.overlap is Overlap.ALLOW,
+                timer.spec.payload,
+            )
+            for timer, token, _, planned, due, next_planned, next_due, _, _ in claims
+        ]  # fmt: skip
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        started = await connection.fetch(self._sql("claim"), epoch, schedule.ns, *columns, EARLY)
+        now = started[0][2]
+        if now is None:
+            return None
+        fences = {token: fence for token, fence, _ in started}
+        missed: list[Claim] = []
+        for claim in claims:
+            token = claim.token
+            fence = fences.get(token)
+            if fence is None:
+                missed.append(claim)
+                continue
+            timer = claim.timer
+            following = None
+            if claim.next_planned is not None and claim.next_due is not None:
+                following = Timer(timer.id, timer.rev + 1, claim.next_due, claim.next_planned, timer.spec)
+            answers[token] = Claimed(Grant.STARTED, token, token, fence, following)
+        self._publish([Change(ChangeKind.RUN, token) for token in fences if token is not None])
+        await self._tell_fast(connection, now, [token for token in fences if token is not None])
+        return await self._look_closer(connection, missed, answers, now) if missed else []
+
+    async def _look_closer(
+        self, connection: Connection, missed: list[Claim], answers: dict[int, Claimed], now: int
+    ) -> list[Claim]:
+        """Answer claims that another node was faster with, without waiting for it; return the others."""
+        schedule = self._schedule
+        serials = [claim.timer.id for claim in missed]
+        places = {
+            row[0]: row
+            for row in await connection.fetch(self._sql("timer_places"), serials, [claim.token for claim in missed])
+        }
+        left = []
+        for claim in missed:
+            timer, token = claim.timer, claim.token
+            place = places.get(timer.id)
+            if place is None:
+                left.append(claim)
+                continue
+            _, rev, edition, planned, due, paused, gone, known = place
+            if known or (rev == timer.rev and not paused and not gone and due is not None and due <= now + EARLY):
+                left.append(claim)
+            elif rev == timer.rev and due is not None and not paused:
+                answers[token] = Claimed(Grant.EARLY, token)
+            else:
+                spec = schedule.spec(timer.id, edition)
+                following = None
+                if spec is not None and due is not None and not paused and not gone:
+                    following = Timer(timer.id, rev, due, planned, spec)
+                answers[token] = Claimed(Grant.STALE, token, next=following)
+        return left
+
+    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
+        if not ends:
+            return [], []
+        accepted, timers = await self._transaction(
+            self._ends_lane, lambda connection: self._finish(connection, epoch, ends)
+        )
+        self._publish([Change(ChangeKind.RUN, run_id) for run_id in accepted.values()])
+        # Of two ends with one token the first counts.
+        return [accepted.pop(end.token, None) is not None for end in ends], timers
+
+    async def _finish(
+        self, connection: Connection, epoch: int, ends: Sequence[Finish]
+    ) -> tuple[dict[int, int], list[Timer]]:
+        """Record ends; return the runs that ended or wait by their tokens, and the timers that arose."""
+        accepted: dict[int, int] = {}
+        plain: dict[int, Finish] = {}
+        others: dict[int, Finish] = {}
+        for end in ends:
+            if end.token not in plain and end.token not in others:
+                (plain if is_plain_end(end) else others)[end.token] = end
+        if others:
+            # Both kinds in one order: else two nodes could wait for each other.
+            await connection.fetch(self._sql("hold_timers"), list(plain.keys() | others.keys()), epoch)
+        later: set[int] = set()
+        if plain:
+            rows = [(end.token, end.started, end.ended, end.result) for end in plain.values()]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            for token, job, queued, gone in await connection.fetch(
+                self._sql("finish"), epoch, self._schedule.ns, *columns
+            ):
+                accepted[token] = token
+                del plain[token]
+                if queued or gone:
+                    later.add(job)
+        timers: list[Timer] = []
+        if plain or others or later:
+            step = Step(self._schedule, connection)
+            await step.begin()
+            name = self._nodes[epoch].info.name if epoch in self._nodes else ""
+            found, timers = await step.finish(epoch, name, [*plain.values(), *others.values()])
+            accepted.update(found)
+            timers += await step.unqueue_jobs(later)
+            await step.write(epoch)
+            for hinted, due in step.news.hints:
+                self._hint(hinted, due)
+        await self._tell_fast(connection, 0, list(accepted.values()))
+        return accepted, timers
+
+    async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
+        return await self._step(self._ends_lane, lambda step: step.release(epoch, tokens))
+
+    async def claims(self, epoch: int) -> list[Live]:
+        return await self._loop_lane.run(lambda connection: Pages(self._schedule, connection).claims(epoch))
+
+    async def enqueue(self, items: Sequence[Enqueue]) -> list[Enqueued]:
+        return await self._step(self._steps_lane, lambda step: step.enqueue(items))
+
+    async def cancel_runs(self, run_ids: Sequence[int]) -> list[Cancelled]:
+        return await self._step(self._steps_lane, lambda step: step.cancel_runs(run_ids))
+
+    async def annotate(self, epoch: int, notes: Sequence[Note]) -> None:
+        await self._step(self._ends_lane, lambda step: step.annotate(epoch, notes))
+
+    # Records
+
+    async def get_runs(self, run_ids: Sequence[int]) -> list[RunRecord | None]:
+        return await self._read(lambda pages: pages.get_runs(run_ids))
+
+    async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
+        return await self._read(lambda pages: pages.list_runs(which, limit, cursor))
+
+    async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:
+        return await self._step(self._steps_lane, lambda step: step.discard_dead_letters(run_ids))
+
+    async def totals(self) -> Totals:
+        return await self._read(lambda pages: pages.totals())
+
+    async def prune(self, limit: int) -> int:
+        return await self._step(self._steps_lane, lambda step: step.prune(limit))
+
+    # Hints
+
+    async def watch(self, epoch: int) -> AsyncIterator[int]:
+        while (node := self._nodes.get(epoch)) is not None:
+            await node.hinted.wait()
+            node.hinted.clear()
+            due, node.hint = node.hint, None
+            if due is not None:
+                yield due
+
+    def wake(self, epoch: int, due: int) -> None:
+        for other in self._nodes:
+            if other != epoch:
+                self._hint_here(other, due)
+        if self._hints is not None:
+            self._hints.send(ALL_NODES, due)
+
+    def _hint(self, epoch: int, due: int) -> None:
+        """Hint to a node, wherever it is."""
+        if epoch in self._nodes:
+            self._hint_here(epoch, due)
+            return
+        self._heard(epoch, due)
+        if self._hints is not None:
+            self._hints.send(epoch, due)
+
+    def _heard(self, epoch: int, due: int) -> None:
+        for known in list(self._nodes) if epoch == ALL_NODES else [epoch]:
+            self._hint_here(known, due)
+
+    def _hint_here(self, epoch: int, due: int) -> None:
+        node = self._nodes.get(epoch)
+        if node is not None:
+            node.hint = due if node.hint is None else min(node.hint, due)
+            node.hinted.set()
+
+    # The feed
+
+    async def changes(self, cursor: int | None) -> Changes:
+        if self._feed is None:
+            # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
+            self._feed = deque(maxlen=_FEED)
+        if cursor is None:
+            await self._lists_lane.run(self._skip_feed)
+            return Changes(self._feed_end, (), True)
+        if await self._lists_lane.run(self._read_feed):
+            # What a crash of the server has taken is not known: whoever asks looks at everything.
+            self._feed.clear()
+            self._feed_end += 1
+        missed = self._feed_end - cursor
+        complete = 0 <= missed <= len(self._feed)
+        start = max(0, len(self._feed) - missed)
+        return Changes(self._feed_end, tuple(self._feed)[start:], complete)
+
+    async def _skip_feed(self, connection: Connection) -> None:
+        if not self._feed_told:
+            self._feed_floor = max(self._feed_floor, await connection.fetchval(self._sql("feed_end")))
+
+    async def _read_feed(self, connection: Connection) -> bool:
+        """Take in what other nodes have changed; return whether some of it is lost."""
+        ns = self._schedule.ns
+        await connection.execute(self._sql("follow"), ns)
+        told = self._feed_told
+        rows = await connection.fetch(self._sql("told"), ns, self._feed_floor)
+        if told and not rows:
+            told.clear()
+            return True
+        newest = 0
+        for seq, at, origin, text in rows:
+            newest = max(newest, at)
+            if seq in told:
+                continue
+            told[seq] = at
+            if origin != self._origin:
+                self._publish([Change(ChangeKind(kind), subject) for kind, subject in orjson.loads(text)])
+        for seq in [seq for seq, at in told.items() if at < newest - _FEED_OVERLAP]:
+            del told[seq]
+            self._feed_floor = max(self._feed_floor, seq)
+        now = asyncio.get_running_loop().time()
+        if now - self._feed_swept > _FEED_SWEEP:
+            self._feed_swept = now
+            await connection.execute(self._sql("forget_told"), ns)
+        return False
+
+    def _publish(self, changes: list[Change]) -> None:
+        if self._feed is not None and changes:
+            self._feed.extend(changes)
+            self._feed_end += len(changes)
+
+    async def _tell_fast(self, connection: Connection, now: int, runs: list[int]) -> None:
+        """Tell the followers elsewhere of runs, if there are any followers."""
+        schedule = self._schedule
+        if runs and schedule.followed_until > now:
+            text = orjson.dumps([(ChangeKind.RUN, run) for run in runs]).decode()
+            await connection.execute(self._sql("tell"), schedule.ns, self._origin, text)
+
+    # Ways in
+
+    async def _read(self, work: Callable[[Pages], Awaitable[T]]) -> T:
+        return await self._lists_lane.run(lambda connection: work(Pages(self._schedule, connection)))
+
+    async def _step(self, lane: _Lane, work: Callable[[Step], Awaitable[T]], epoch: int = 0) -> T:
+        """Do one step in one transaction, again if another one stood in its way, and tell of it afterwards."""
+
+        async def once(connection: Connection) -> tuple[T, Step]:
+            step = Step(self._schedule, connection)
+            await step.begin()
+            answer = await work(step)
+            await step.write(epoch)
+            return answer, step
+
+        answer, step = await self._transaction(lane, once)
+        step.remember()
+        self._publish(step.news.changes)
+        for hinted, due in step.news.hints:
+            self._hint(hinted, due)
+        return answer
+
+    async def _transaction(self, lane: _Lane, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async def inside(connection: Connection) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        for turn in range(_TRIES):
+            try:
+                return await lane.run(inside)
+            except _again():
+                await asyncio.sleep(_TRY_AGAIN * (turn + secrets.randbelow(100) / 100))
+        raise StoreUnavailable(f"{self.describe()}: others stood in the way of a change {_TRIES} times")
+
+    def _lane(self, *, timeout: float = _COMMAND_TIMEOUT, plan: Mapping[str, str] | None = None) -> _Lane:
+        return _Lane(self.describe, lambda: self._connect(self._dsn, plan or {}, timeout), timeout)
+
+    async def _connect(self, dsn: str, settings: Mapping[str, str], timeout: float = _COMMAND_TIMEOUT) -> Connection:
+        import asyncpg
+
+        # Poolers know few of the server's settings by name and refuse a connection that brings another.
+        options = {} if self._pooled else {"jit": "off", "lock_timeout": _LOCK_TIMEOUT, **settings}
+        return await asyncpg.connect(
+            dsn,
+            timeout=min(_CONNECT_TIMEOUT, timeout),
+            command_timeout=timeout,
+            statement_cache_size=self._statement_cache_size,
+            max_cached_statement_lifetime=0,
+            server_settings={"application_name": "asched", **options},
+        )
+
+
+# The statements of the loop go to a few rows of large tables by their keys. A plan that was made while the tables were
+# small, and is then kept, must not read them from one end to the other.
+_BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
+_OPTIONS: dict[str, Callable[[str], object]] = {
+    "schema": str,
+    "migrate": str,
+    "listen_dsn": str,
+    "listen": lambda text: {"on": True, "1": True, "true": True, "off": False, "0": False, "false": False}[
+        text.lower()
+    ],
+    "lease": float,
+    "poll": float,
+    "statement_cache_size": int,
+    "on_lease_lost": str,
+}
+
+
+class _Node:
+    """What this process knows of one of its nodes."""
+
+    __slots__ = ("hint", "hinted", "info")
+
+    def __init__(self, info: NodeInfo) -> None:
+        self.info = info
+        self.hint: int | None = None
+        self.hinted = asyncio.Event()
+
+
+class _Lane:
+    """One connection, used by one call at a time; made when it is needed, dropped when anything went wrong with it."""
+
+    def __init__(self, place: Callable[[], str], connect: Callable[[], Awaitable[Connection]], timeout: float) -> None:
+        self._place = place
+        self._connect = connect
+        self._timeout = timeout
+        self._connection: Connection | None = None
+        self._lock = asyncio.Lock()
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do work on the connection.
+
+        Raises:
+            StoreUnavailable: There is none, or it was lost meanwhile; then it is not known what became of the work.
+        """
+        async with self._lock:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = None
+                    self._connection = await self._connect()
+                return await work(self._connection)
+            except Exception as error:
+                if not _is_fault(error):
+                    raise
+                self._drop()
+                raise _unavailable(self._place(), error) from error
+            except BaseException:
+                # Cancelled in the middle: the connection may be in a transaction, or about to get an answer.
+                self._drop()
+                raise
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def close(self) -> None:
+        async with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                try:
+                    await connection.close(timeout=1.0)
+                except Exception as error:
+                    if not _is_fault(error):
+                        raise
+
+
+class _Hints:
+    """Sends and hears hints over a connection of its own, and makes a new one for as long as it takes."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[Connection]], channel: str, origin: int,
+        heard: Callable[[int, int], None],
+    ) -> None:  # fmt: skip
+        self._connect = connect
+        self._channel = channel
+        self._origin = origin
+        self._heard = heard
+        self._connection: Connection | None = None
+        self._speaking = asyncio.Lock()
+        self._echoed = asyncio.Event()
+        self._waiting: dict[int, int] = {}
+        """Earliest instant by epoch."""
+        self._sender: asyncio.Task[None] | None = None
+        self._listener = asyncio.create_task(self._listen())
+
+    def send(self, epoch: int, due: int) -> None:
+        """Hint soon, together with others; where there is no connection it is lost."""
+        known = self._waiting.get(epoch)
+        self._waiting[epoch] = due if known is None else min(known, due)
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                await self._notify()
+                # Whatever comes within this goes together; after a quiet time nothing waits.
+                await asyncio.sleep(_HINT_EVERY)
+        finally:
+            self._sender = None
+
+    async def _notify(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await self._say(connection, list(waiting.items())[:200])
+        except Exception as error:
+            if not _is_fault(error):
+                raise
+            connection.terminate()
+
+    async def _say(self, connection: Connection, hints: list[tuple[int, int]]) -> None:
+        async with self._speaking:
+            await connection.execute("SELECT pg_notify($1, $2)", self._channel, json.dumps([self._origin, hints]))
+
+    async def flush(self) -> None:
+        """Send what waits now; the caller is about to go."""
+        if self._waiting:
+            await self._notify()
+
+    async def _listen(self) -> None:
+        delay = _LISTEN_AGAIN
+        warned = False
+        while True:
+            connection: Connection | None = None
+            try:
+                connection = await self._connect()
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(self._channel, self._on_message)
+                self._echoed.clear()
+                self._connection = connection
+                # What was sent while nobody listened is lost: look at everything.
+                self._heard(ALL_NODES, 0)
+                await self._check(connection)
+                delay, warned = _LISTEN_AGAIN, False
+                while not lost.is_set():
+                    try:
+                        async with asyncio.timeout(_LISTEN_CHECK):
+                            await lost.wait()
+                    except TimeoutError:
+                        # A peer that is gone without a word is not seen otherwise.
+                        async with self._speaking:
+                            await connection.execute("SELECT 1")
+            except _Deaf:
+                log.warning(
+                    "hints do not come back from the database, as through a pooler that shares connections; it is "
+                    "only polled. Give listen_dsn= the address of the database itself"
+                )
+                self._connection = None
+                return
+            except Exception as error:
+                if not _is_fault(error):
+                    raise
+                if not warned:
+                    log.warning("no hints until the connection for them is back: %s", masked(str(error)))
+                    warned = True
+            finally:
+                self._connection = None
+                if connection is not None:
+                    connection.terminate()
+            await asyncio.sleep(delay * (0.5 + secrets.randbelow(100) / 200))
+            delay = min(2 * delay, _LISTEN_AGAIN_LIMIT)
+
+    async def _check(self, connection: Connection) -> None:
+        await self._say(connection, [])
+        try:
+            async with asyncio.timeout(_LISTEN_CHECK):
+                await self._echoed.wait()
+        except TimeoutError:
+            raise _Deaf from None
+
+    def _on_message(self, connection: Connection, pid: int, channel: str, payload: str) -> None:
+        try:
+            origin, hints = json.loads(payload)
+            if origin == self._origin:
+                self._echoed.set()
+                return
+            for epoch, due in hints:
+                self._heard(int(epoch), int(due))
+        except (ValueError, TypeError):
+            # Anybody may write into the channel; what is not understood means at most that there is something.
+            self._heard(ALL_NODES, 0)
+
+    async def close(self) -> None:
+        tasks = [task for task in (self._listener, self._sender) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Deaf(Exception):
+    """Hints are sent and do not arrive."""
+
+
+# Migrations
+
+
+async def migrate(url: str) -> tuple[int, int]:
+    """Bring the schema of a URL up to date; return the version it had, 0 for none, and the one it has.
+
+    Raises:
+        SchemaTooNew: A newer asched has written it, which this one cannot read.
+        StoreUnavailable: The database cannot be reached.
+    """
+    store = PostgresStore.from_url(url)
+    async with AsyncExitStack() as stack:
+        lane = store._lane(timeout=600.0)
+        stack.push_async_callback(lane.close)
+        return await lane.run(lambda connection: _migrate(connection, store.schema))
+
+
+async def _schema_version(connection: Connection, schema: str) -> tuple[int, int] | None:
+    """Return version and least reader of the schema; ``None`` where there is none."""
+    if await connection.fetchval("SELECT to_regclass($1)", f'"{schema}".meta') is None:
+        return None
+    row = await connection.fetchrow(f'SELECT version, min_reader FROM "{schema}".meta')
+    return row[0], row[1]
+
+
+def _check_readable(found: tuple[int, int], schema: str) -> None:
+    version, min_reader = found
+    newest = migrations("postgres")[-1].version
+    if min_reader > newest:
+        raise SchemaTooNew(
+            f"the schema {schema!r} was written by a newer asched (version {version}, readable from {min_reader} on; "
+            f"this one knows {newest}); upgrade asched"
+        )
+    if version > newest:
+        log.warning(
+            "the schema %r is newer (version %d) than this asched (%d), which can read it", schema, version, newest
+        )
+
+
+async def _migrate(connection: Connection, schema: str) -> tuple[int, int]:
+    newest = migrations("postgres")[-1].version
+    found = await _schema_version(connection, schema)
+    if found is None or found[0] < newest:
+        async with connection.transaction():
+            # Of nodes that start at once the first does it, and the others find it done.
+            await connection.execute("SET LOCAL lock_timeout = '60s'")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _ADVISORY)
+            found = await _schema_version(connection, schema)
+            version = 0 if found is None else found[0]
+            if version == 0:
+                await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            for migration in migrations("postgres"):
+                if migration.version > version:
+                    await connection.execute(_qualify(migration.text, schema))
+                    await connection.execute(f'UPDATE "{schema}".meta SET version = $1', migration.version)
+            return version, max(version, newest)
+    _check_readable(found, schema)
+    return found[0], found[0]
+
+
+def _qualify(text: str, schema: str) -> str:
+    return re.sub(r"\basched\.", f'"{schema}".', text)
+
+
+# Errors
+
+
+def _again() -> tuple[type[BaseException], ...]:
+    """Errors of a transaction that another one stood in the way of: it has done nothing and may be tried again."""
+    import asyncpg
+
+    return (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Overtaken)
+
+
+def _is_fault(error: Exception) -> bool:
+    """Tell whether the database, or the way to it, is the matter, and not a mistake of ours."""
+    import asyncpg
+
+    return isinstance(
+        error,
+        (
+            OSError,  # TimeoutError and ConnectionError among them
+            asyncpg.PostgresConnectionError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            asyncpg.OperatorInterventionError,
+            asyncpg.InsufficientResourcesError,
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+            asyncpg.InsufficientPrivilegeError,
+            asyncpg.ReadOnlySQLTransactionError,
+            asyncpg.LockNotAvailableError,
+            asyncpg.IdleInTransactionSessionTimeoutError,
+            asyncpg.PostgresSystemError,
+            asyncpg.UndefinedTableError,
+            asyncpg.UndefinedFunctionError,
+            asyncpg.InvalidSchemaNameError,
+            asyncpg.InvalidSQLStatementNameError,
+            asyncpg.DuplicatePreparedStatementError,
+        ),
+    )
+
+
+def _unavailable(place: str, error: Exception) -> StoreUnavailable:
+    import asyncpg
+
+    text = masked(str(error)) or type(error).__name__
+    hint = ""
+    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.UndefinedFunctionError | asyncpg.InvalidSchemaNameError):
+        hint = "; run 'asched migrate URL', or open it with migrate='auto'"
+    elif isinstance(error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError):
+        hint = "; behind a pooler that shares connections between transactions say statement_cache_size=0"
+    elif isinstance(error, asyncpg.InsufficientPrivilegeError):
+        hint = "; grant the role what it lacks, or let another one run 'asched migrate URL'"
+    return StoreUnavailable(f"{place}: {text}{hint}")
+
+
+def _checked(connection: object) -> Connection:
+    import asyncpg
+
+    usable: Any = connection
+    if not isinstance(connection, asyncpg.Connection | asyncpg.pool.PoolConnectionProxy):
+        raise InvalidArgument(
+            f"connection must be an asyncpg connection, not {type(connection).__name__}", field="connection"
+        )
+    if not usable.is_in_transaction():
+        raise InvalidArgument(
+            "connection must be in a transaction: async with connection.transaction(): ...", field="connection"
+        )
+    return usable
+
+
+def _without_driver(dsn: str) -> str:
+    """Take SQLAlchemy's driver out of the scheme: asyncpg is what is used anyway."""
+    return re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", dsn)
+
+
+def _place(dsn: str) -> str:
+    """Return where the database is, without user, password and options."""
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2] or "localhost"
+    return f"{host}{parts.path}"
