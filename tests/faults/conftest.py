@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import pwd
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from conftest import Require
 from support.cluster import Cluster, find_binaries
-from support.place import SERVER, Place, place_on
+from support.place import Place, place_on
+from support.postgres import DSN, require_postgres
 
 
 @pytest.fixture(scope="session")
 def server(require: Require) -> str:
     """URL of the PostgreSQL server that tests share."""
-    require("postgres", importlib.util.find_spec("asyncpg") is not None, "asyncpg is not installed")
-    parts = urlsplit(SERVER)
-
-    async def listens() -> bool:
-        try:
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        except OSError:
-            return False
-        writer.close()
-        await writer.wait_closed()
-        return True
-
-    require("postgres", asyncio.run(listens()), f"nothing listens on {parts.hostname}:{parts.port}")
-    return SERVER
+    require_postgres(require)
+    return DSN
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ POLL = 1.0
 
 
 @pytest.fixture
-async def proxies() -> AsyncIterator[list[Proxy]]:
-    async with proxy_to("127.0.0.1", 5432) as a, proxy_to("127.0.0.1", 5432) as b, proxy_to("127.0.0.1", 5432) as c:
+async def proxies(place: Place) -> AsyncIterator[list[Proxy]]:
+    async with proxy_to(*place.address) as a, proxy_to(*place.address) as b, proxy_to(*place.address) as c:
         yield [a, b, c]
 
 

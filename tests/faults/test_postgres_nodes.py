@@ -90,7 +90,7 @@ async def test_clocks_an_hour_apart_change_nothing(place: Place, tmp_path: Path)
 
 
 async def test_a_claim_whose_answer_comes_after_the_lease_starts_nothing(place: Place, tmp_path: Path) -> None:
-    async with proxy_to("127.0.0.1", 5432) as proxy:
+    async with proxy_to(*place.address) as proxy:
         each = ({"store": place.through(proxy.port)}, {})
         piece = Piece(jobs=40, seconds=6)
         async with nodes_playing(piece, place.effects, tmp_path, 0, place.url(), each) as conductor:

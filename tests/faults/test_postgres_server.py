@@ -145,7 +145,7 @@ async def test_a_start_during_the_outage_is_refused_and_can_be_repeated(cluster:
 
 
 async def test_the_way_back_is_asked_for_with_back_off_and_jitter(place: Place, tmp_path: Path) -> None:
-    async with proxy_to("127.0.0.1", 5432) as proxy:
+    async with proxy_to(*place.address) as proxy:
         url = place.through(proxy.port)
         async with nodes_playing(
             Piece(jobs=16, seconds=14), place.effects, tmp_path, 0, place.url(), ({"store": url},)

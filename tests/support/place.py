@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +11,6 @@ from urllib.parse import urlsplit
 import asyncpg
 from support.conductor import LEASE
 from support.effects import Effects
-
-SERVER = os.environ.get("ASCHED_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,12 @@ class Place:
         """Return the URL of the schedule, by way of another server (or port of a proxy) if one is given."""
         query = {"schema": self.schema, "lease": LEASE, **options}
         return f"{server or self.server}?{'&'.join(f'{name}={value}' for name, value in query.items())}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.server)
+        assert parts.hostname is not None
+        return parts.hostname, parts.port or 5432
 
     def through(self, port: int, **options: object) -> str:
         """Return the URL of the schedule by way of this port."""
