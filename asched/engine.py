@@ -126,6 +126,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._max_concurrency = max_concurrency
         self._timers: Timers[Timer] = Timers()
+        self._largest_window = _WINDOW_SLACK * store.caps.window
         self._horizon: int | None = -1
         """Timers due up to here are in ``_timers``; ``None``: all there are."""
         self._cut = True
@@ -146,6 +147,8 @@ class Engine:
         """Store clock minus this machine's, microseconds."""
         self._watched_since = watched_since
         self._sleeper: asyncio.Future[None] | None = None
+        self._awake = False
+        """Something asked for a wake-up since the loop last looked at what is due."""
         self._ended = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopping = False
@@ -248,6 +251,7 @@ class Engine:
 
     async def _main(self) -> None:
         while not self._stopping:
+            self._awake = False
             now = self.now()
             if self._clock.elapsed() >= self._lease_ends:
                 # Another node may have taken over what is ours. Only the heartbeat can tell.
@@ -257,17 +261,18 @@ class Engine:
                 await self._notice_jump(now)
                 if self._must_look():
                     await self._look(now)
-                claims = self._plan(now)
-                if claims:
-                    answers = await self.store.claim(self.epoch, claims)
-                    self._take_up(claims, answers)
-                    # The runs just made get their first turn before the next batch is planned.
-                    await asyncio.sleep(0)
-                    continue
+                await self._start_due(now)
             except StoreUnavailable as error:
                 await self._away(error)
                 continue
-            await self._sleep(self._next_due())
+            # The runs just made get their first turn before the next batch is planned.
+            await self._sleep(now if self._must_look() else self._next_due())
+
+    async def _start_due(self, now: int) -> None:
+        """Plan, claim and start a batch of what is due."""
+        claims = self._plan(now)
+        if claims:
+            self._take_up(claims, await self.store.claim(self.epoch, claims))
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -312,10 +317,10 @@ class Engine:
         due += self._timers.pop_due(now, room - len(due))
         self._full = len(due) >= room and room < batch
         claims: list[Claim] = []
-        registry, tokens, since, abandoned = self._registry, self._tokens, self._watched_since, runner.abandoned
+        function_of, tokens, since, abandoned = self._registry.get, self._tokens, self._watched_since, runner.abandoned
         for timer in due:
             spec = timer.spec
-            function = registry.get(spec.func)
+            function = function_of(spec.func)
             if function is None:
                 continue  # it stays in the store, where the next look leaves it too
             try:
@@ -346,37 +351,30 @@ class Engine:
             for claim in claims:
                 self._timers.add(claim.timer)
             return
-        registry, running, timers, runner = self._registry, self.running, self._timers, self._runner
-        horizon = self._horizon
+        running, timers, horizon, noted = self.running, self._timers, self._horizon, self._on_noted
+        function_of, start = self._registry.get, self._runner.start
         listening = self._listening()
         for claim, answer in zip(claims, answers, strict=True):
             grant, token, run_id, fence, following, cancels, first_due = answer
-            timer = claim.timer
+            timer, _, _, planned, due, _, _, gap, _ = claim
             if following is not None and (horizon is None or following.due <= horizon):
                 timers.add(following)
             if grant is _STARTED:
-                function = registry.get(timer.spec.func)
+                spec, attempt = timer.spec, timer.attempt
+                function = function_of(spec.func)
                 assert function is not None
-                spec = timer.spec
-                run = CurrentRun(
-                    token,
-                    run_id,
-                    spec,
-                    function,
-                    timer.attempt or 1,
-                    first_due if timer.attempt else claim.due,
-                    claim.planned,
-                    fence,
-                    timer.payload if timer.attempt else spec.payload,
-                    self._on_noted,
-                )
+                if attempt:
+                    due, payload = first_due, timer.payload
+                else:
+                    attempt, payload = 1, spec.payload
+                run = CurrentRun(token, run_id, spec, function, attempt, due, planned, fence, payload, noted)
                 running[token] = run
                 if cancels:
                     self._halt(cancels, Reason.SUPERSEDED)
                 if listening:
                     self._tell("run.started", spec.id, run_id, {})
-                runner.start(run)
-                if listening and claim.gap is not None:
+                start(run)
+                if listening and gap is not None:
                     self._tell_gap(claim)
             elif grant is Grant.BUSY:
                 self._hold(timer)
@@ -385,8 +383,7 @@ class Engine:
                 self._loop.call_later(0.05, self.take_in, (timer,))
             elif grant is not Grant.STALE and listening:
                 self._tell_gap(claim)
-        if len(timers) > _WINDOW_SLACK * self.store.caps.window:
-            self._trim()
+        self._trim()
 
     def _tell_gap(self, claim: Claim) -> None:
         gap = claim.gap
@@ -403,17 +400,16 @@ class Engine:
         self._keep(timers)
         if self._looking:
             self._arrived.extend(timers)
-        if len(self._timers) > _WINDOW_SLACK * self.store.caps.window:
-            self._trim()
-        earliest = min(timer.due for timer in timers)
+        self._trim()
+        earliest = min([timer.due for timer in timers])
         self.store.wake(self.epoch, earliest)
         if earliest <= self._wakes_at:
             self._wake()
 
     def _keep(self, timers: Iterable[Timer]) -> None:
-        held = self._timers.items
+        held, horizon = self._timers.items, self._horizon
         for timer in timers:
-            if timer.spec.func in self._registry and (self._horizon is None or timer.due <= self._horizon):
+            if (horizon is None or timer.due <= horizon) and timer.spec.func in self._registry:
                 known = held.get(timer.id)
                 if known is None or known.rev <= timer.rev:
                     self._timers.add(timer)
@@ -424,6 +420,8 @@ class Engine:
         self._wake()
 
     def _trim(self) -> None:
+        if len(self._timers.items) <= self._largest_window:
+            return
         dropped = self._timers.keep_earliest(self.store.caps.window)
         if dropped is not None:
             self._horizon = dropped - 1
@@ -444,7 +442,7 @@ class Engine:
         if until is not None:
             delay = min(delay, (until - now) / SECOND)
         delay = min(delay, max(0.0, self._look_at - self._loop.time()))
-        if delay <= 0:
+        if delay <= 0 or self._awake:
             await asyncio.sleep(0)
             return
         self._wakes_at = now + int(delay * SECOND)
@@ -458,6 +456,8 @@ class Engine:
             self._wakes_at = 0
 
     def _wake(self) -> None:
+        # While the loop waits for the store it does not sleep, and must not fall asleep afterwards.
+        self._awake = True
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
@@ -548,7 +548,8 @@ class Engine:
             running = self.running
             for run in ended:
                 running.pop(run.token, None)
-                if self._held:
+            if self._held:
+                for run in ended:
                     self._let_go(run.spec.id)
             if not all(accepted):
                 self._report_refused(ends, accepted)
@@ -562,7 +563,6 @@ class Engine:
                 self._wake()
             if not running:
                 self._idle.set()
-            await asyncio.sleep(0)
 
     def _raise_exit(self) -> None:
         """Let a ``KeyboardInterrupt`` or ``SystemExit`` of a job go on its way, now that its run is recorded."""
@@ -594,11 +594,12 @@ class Engine:
 
     def _end(self, run: CurrentRun) -> Finish:
         outcome = run.outcome
-        note = self._note(run) if run.has_notes else None
+        note = self._note(run) if run._done is not None or run.lines is not None else None
         if outcome is _OK:
             value = run.value
             result = None if value is None else encode_result(value)
-            return Finish(run.token, RunStatus.SUCCEEDED, Outcome.OK, run.started, run.ended, result=result, note=note)
+            started, ended = run.started, run.ended
+            return _new(Finish, (run.token, _SUCCEEDED, _OK, started, ended, None, None, result, None, True, note))
         assert outcome is not None
         started = run.started or run.ended
         if outcome is Outcome.INTERRUPTED:

@@ -7,9 +7,9 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from asched.errors import InvalidArgument
@@ -33,8 +33,10 @@ EVENTS = frozenset(
 _BACKLOG = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+_NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Event(NamedTuple):
     """A fact. ``job`` and ``run`` are as they stood right after it."""
 
     name: str
@@ -43,7 +45,7 @@ class Event:
     run_id: str | None = None
     job: Job | None = None
     run: Run | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = _NOTHING_ELSE
 
 
 Hook = Callable[[Event], Awaitable[None] | None]

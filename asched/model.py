@@ -3,10 +3,9 @@
 Two layers share this module. :class:`JobSpec`, :class:`Policy` and the enums are what the engine and the stores
 pass to each other: instants are integer microseconds. :class:`Attempt`, :class:`Node`, :class:`Statistics` and their
 like are what the user gets: instants are aware UTC datetimes, durations float seconds. Named tuples, because a frozen
-dataclass takes ten times as long to define and three times as long to make.
+dataclass takes ten times as long to define and three times as long to make. Annotations are evaluated here, because
+each one left as text costs a call of the compiler when its class is made.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -194,7 +193,7 @@ class Policy(NamedTuple):
     jitter: float = 0.0
     in_process: bool = False
 
-    def interned(self) -> Policy:
+    def interned(self) -> "Policy":
         """Return the one object that stands for this policy, so that 100,000 jobs share a few."""
         return _POLICIES.setdefault(self, self)
 
@@ -210,7 +209,7 @@ class JobSpec(NamedTuple):
     name: str
     func: str
     """``module:qualname``, the name in the registry."""
-    trigger: Trigger
+    trigger: "Trigger"
     group: str = "default"
     tags: tuple[str, ...] = ()
     payload: bytes | None = None

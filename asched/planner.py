@@ -67,19 +67,18 @@ def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance)
     Args:
         watched_since: What came due before this instant was missed.
     """
-    spec = timer.spec
-    if timer.attempt:
-        return Claim(timer, token, True, timer.planned, timer.due)
-    policy = spec.policy
-    planned = timer.planned
+    _, _, due, planned, spec, attempt, _ = timer
+    if attempt:
+        return Claim(timer, token, True, planned, due)
+    jitter = spec.policy.jitter
     upcoming = next_instant(spec.trigger, planned)
     if upcoming is not None and spec.until is not None and upcoming > spec.until:
         upcoming = None
     # An instant with jitter has passed only when the latest moment it could draw has.
-    passed = now - int(policy.jitter * SECOND) if policy.jitter else now
-    if (upcoming is None or upcoming > passed) and timer.due >= watched_since:
-        following = jittered(spec, upcoming, chance) if policy.jitter else upcoming
-        return _new(Claim, (timer, token, True, planned, timer.due, upcoming, following, None, False))
+    passed = now - int(jitter * SECOND) if jitter else now
+    if (upcoming is None or upcoming > passed) and due >= watched_since:
+        following = jittered(spec, upcoming, chance) if jitter else upcoming
+        return _new(Claim, (timer, token, True, planned, due, upcoming, following, None, False))
     return _catch_up(timer, token, now, passed, watched_since, chance)
 
 

@@ -32,16 +32,18 @@ class Registry:
 
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
+        self.get = self._functions.get
+        """Return the function of this name, or ``None``. The dict's own method: each run asks twice."""
         self._names: dict[Callable[..., Any], str] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._functions
 
+    def __len__(self) -> int:
+        return len(self._functions)
+
     def names(self) -> frozenset[str]:
         return frozenset(self._functions)
-
-    def get(self, name: str) -> Function | None:
-        return self._functions.get(name)
 
     def find(self, func_name: str, func_module: str) -> Function:
         """Return the function of this name; ``__main__`` is understood as the module that runs.

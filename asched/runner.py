@@ -192,6 +192,7 @@ class CurrentRun:
 
 
 _current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("asched.current_run", default=None)
+_set_current = _current.set
 
 
 def current_run() -> CurrentRun | None:
@@ -322,13 +323,14 @@ class Runner:
     def start(self, run: CurrentRun) -> None:
         """Start the attempt. Its function begins within this turn of the loop, or when a thread is free."""
         context = self._context.copy()
-        context.run(_current.set, run)
-        policy = run.spec.policy
+        context.run(_set_current, run)
+        spec = run.spec
+        policy = spec.policy
         if policy.in_process:
             self.in_threads += 1
             run.task = self._loop.create_task(self._attempt_in_process(run), context=context)
         elif run._function.is_async:
-            task = _new_task(self._attempt(run), self._loop, run.spec.id, context)
+            task = _new_task(self._attempt(run), loop=self._loop, name=spec.id, context=context)
             if not run.over:  # an eager task may have come to its end already
                 run.task = task
         else:
@@ -352,25 +354,18 @@ class Runner:
                 run.value = stop.value
             else:
                 stepped = True
-                self._time_first_step(run, self._now() - began)
+                took = self._now() - began
+                if took >= _BLOCKING_US:
+                    self._blocked(run, took / SECOND)
                 run.value = await self._steps(run, coroutine, waits_for)
             run.outcome = _OK
         except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             self._fail(run, error)
-        now = self._now()
-        self._over(run, now)
-        if not stepped:
-            self._time_first_step(run, now - began)
-
-    def _time_first_step(self, run: CurrentRun, took: int) -> None:
+        ended = self._now()
+        self._over(run, ended)
         # By the wall clock, which is read for the record anyway; most runs have no other step.
-        if took >= _BLOCKING_US:
-            self._blocked(run, took / SECOND)
-
-    def _time_step(self, run: CurrentRun, began: float) -> None:
-        took = self._time() - began
-        if took >= BLOCKING:
-            self._blocked(run, took)
+        if not stepped and ended - began >= _BLOCKING_US:
+            self._blocked(run, (ended - began) / SECOND)
 
     @types.coroutine
     def _steps(self, run: CurrentRun, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
@@ -388,7 +383,9 @@ class Runner:
             except StopIteration as stop:
                 return stop.value
             finally:
-                self._time_step(run, mark)
+                took = self._time() - mark
+                if took >= BLOCKING:
+                    self._blocked(run, took)
 
     def _fail(self, run: CurrentRun, error: BaseException) -> None:
         run.value = error
@@ -410,10 +407,9 @@ class Runner:
             run.outcome = Outcome.TIMEOUT
         if self._deadlines.items:
             self._deadlines.discard(run.token)
-        ended = self.ended
-        ended.append(run)
-        if len(ended) == 1:
+        if not self.ended:
             self._ready()
+        self.ended.append(run)
 
     # Ending
 
@@ -630,20 +626,10 @@ class Runner:
 
 
 if sys.version_info >= (3, 12):
-
-    def _new_task(
-        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str, context: contextvars.Context
-    ) -> asyncio.Task[None]:
-        # Eager: a run that never waits is over when the constructor returns, without a turn of the loop.
-        return asyncio.Task(work, loop=loop, name=name, context=context, eager_start=True)
-
+    # Eager: a run that never waits is over when the constructor returns, without a turn of the loop.
+    _new_task = functools.partial(asyncio.Task, eager_start=True)
 else:
-
-    def _new_task(
-        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str, context: contextvars.Context
-    ) -> asyncio.Task[None]:
-        return asyncio.Task(work, loop=loop, name=name, context=context)
-
+    _new_task = asyncio.Task
 
 _HALTED = {Halt.TIMEOUT: Outcome.TIMEOUT, Halt.CANCEL: Outcome.CANCELLED, Halt.STOP: Outcome.INTERRUPTED}
 

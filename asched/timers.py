@@ -1,7 +1,9 @@
 """A heap of things that come due. It knows no clock: the caller says what time it is.
 
 Entries are integers, ``due << 64 | id``: they compare in one step and cost a third of what tuples do, in time
-(0.5 against 1.4 us for a push and a pop) and in memory. The item itself stands in a dict under its id.
+(0.5 against 1.4 us for a push and a pop) and in memory. The item itself stands in a dict under its id. As long as the
+heap is known to be sorted, what is due is a slice of it, for a tenth of what popping costs; a push that does not
+belong at the end makes it an ordinary heap until it is next filled or sorted.
 
 A replaced or discarded item leaves its entry in the heap: removing it would cost O(n), skipping it at the top
 costs O(log n) once. An item that is moved in a loop could fill the heap with such entries, so it is rebuilt when
@@ -39,12 +41,13 @@ T = TypeVar("T", bound=Due)
 class Timers(Generic[T]):
     """Items by due instant. Equal instants come in the order of their ids."""
 
-    __slots__ = ("_heap", "items")
+    __slots__ = ("_heap", "_in_order", "items")
 
     def __init__(self) -> None:
         self.items: dict[int, T] = {}
         """The live items by id. Read it; change it through the methods."""
         self._heap: list[int] = []
+        self._in_order = True
 
     def __len__(self) -> int:
         return len(self.items)
@@ -57,8 +60,13 @@ class Timers(Generic[T]):
         # What has come due stands at the top and mostly comes back later: its old entry makes room for the new one.
         if heap and heap[0] & _ID_MASK == item_id:
             heapreplace(heap, entry)
+            self._in_order = len(heap) == 1
             return
-        heappush(heap, entry)
+        if self._in_order and (not heap or entry > heap[-1]):
+            heap.append(entry)
+        else:
+            heappush(heap, entry)
+            self._in_order = False
         if len(heap) > 2 * len(self.items) + _SMALL:
             self._rebuild()
 
@@ -68,34 +76,45 @@ class Timers(Generic[T]):
 
     def first_due(self) -> int | None:
         """Return the earliest due instant."""
-        heap, items = self._heap, self.items
-        while heap:
-            entry = heap[0]
+        heap, items, in_order = self._heap, self.items, self._in_order
+        stale = 0
+        while stale < len(heap):
+            entry = heap[stale]
             item = items.get(entry & _ID_MASK)
             if item is not None and item.due == entry >> _ID_BITS:
-                return item.due
-            heappop(heap)
-        return None
+                break
+            if in_order:
+                stale += 1
+            else:
+                heappop(heap)
+        del heap[:stale]
+        return heap[0] >> _ID_BITS if heap else None
 
     def pop_due(self, now: int, limit: int) -> list[T]:
         """Take out at most ``limit`` items due at or before ``now``, earliest first."""
-        heap, items = self._heap, self.items
+        heap, items, in_order = self._heap, self.items, self._in_order
         taken: list[T] = []
         # One comparison decides for the whole entry: every id at `now` lies below this bound.
         bound = (now + 1) << _ID_BITS
-        while heap and heap[0] < bound and len(taken) < limit:
-            entry = heappop(heap)
-            item_id = entry & _ID_MASK
-            item = items.get(item_id)
-            if item is not None and item.due == entry >> _ID_BITS:
-                del items[item_id]
-                taken.append(item)
+        passed = 0
+        while passed < len(heap) and heap[passed] < bound and len(taken) < limit:
+            if in_order:
+                entry = heap[passed]
+                passed += 1
+            else:
+                entry = heappop(heap)
+            item = items.pop(entry & _ID_MASK, None)
+            if item is not None:
+                if item.due == entry >> _ID_BITS:
+                    taken.append(item)
+                else:
+                    items[item.id] = item  # it was moved; another entry stands for it
+        del heap[:passed]
         return taken
 
     def ascending(self) -> Iterator[T]:
         """Yield the items earliest first and leave them in. Do not change the heap meanwhile."""
-        # Stale entries gather at the top, where items come due; without this every look would pass all of them.
-        self.first_due()
+        # Stale entries gather at the top, where items come due; without first_due() every look would pass all of them.
         items = self.items
         seen = -1
         for entry in self._sorted() if len(self._heap) <= _SORTED_AT_ONCE else self._best_first():
@@ -110,6 +129,8 @@ class Timers(Generic[T]):
     def _sorted(self) -> list[int]:
         # A sorted list is a heap as well, and sorting it again when little has changed is O(n).
         self._heap.sort()
+        self._in_order = True
+        self.first_due()
         return self._heap
 
     def _best_first(self) -> Iterator[int]:
@@ -118,8 +139,9 @@ class Timers(Generic[T]):
         A child in a heap is never earlier than its parent, so only the children of what has been yielded can
         come next.
         """
+        self.first_due()
         heap = self._heap
-        frontier = [(heap[0], 0)]
+        frontier = [(heap[0], 0)] if heap else []
         while frontier:
             entry, index = heappop(frontier)
             for child in (2 * index + 1, 2 * index + 2):
@@ -131,6 +153,7 @@ class Timers(Generic[T]):
         """Hold these items, earliest first, instead of what was there."""
         self.items = {item.id: item for item in ordered}
         self._heap = [item.due << _ID_BITS | item.id for item in ordered]
+        self._in_order = True
 
     def keep_earliest(self, count: int) -> int | None:
         """Drop all but the ``count`` earliest items; return the due instant of the earliest dropped."""
@@ -140,8 +163,10 @@ class Timers(Generic[T]):
         for entry in entries[count:]:
             del self.items[entry & _ID_MASK]
         self._heap = entries[:count]  # sorted, and so a heap
+        self._in_order = True
         return entries[count] >> _ID_BITS
 
     def _rebuild(self) -> None:
         self._heap = [item.due << _ID_BITS | item.id for item in self.items.values()]
         heapify(self._heap)
+        self._in_order = False

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
+from support.store_factories import FACTORIES
 
 from asched.testing import VirtualClock, VirtualTimeLoop, virtual_clock
 
@@ -48,3 +51,31 @@ def require() -> Require:
         pytest.skip(f"{name}: {reason}")
 
     return check
+
+
+# How pytest groups its reports, with the word for them.
+_OUTCOMES = {"passed": "passed", "failed": "failed", "error": "in error", "skipped": "skipped", "xfailed": "xfailed"}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how the contract suite went for each store; the stores that a run leaves out show as well."""
+    found = {store: Counter[str]() for store in FACTORIES}
+    for store, outcome in _contract_reports(terminalreporter):
+        found[store][outcome] += 1
+    if not any(found.values()):
+        return
+    parts = [
+        f"{store} {', '.join(f'{n} {word}' for word, n in counts.items()) or 'not run'}"
+        for store, counts in found.items()
+    ]
+    skipped = sum(counts["skipped"] for counts in found.values())
+    terminalreporter.write_line(f"contract: {', '.join(parts)}, {f'{skipped} skipped' if skipped else 'none skipped'}")
+
+
+def _contract_reports(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
+    """Yield store and outcome of each test in ``contract/``. The store is the first of its parameters."""
+    for category, word in _OUTCOMES.items():
+        for report in reporter.stats.get(category, []):
+            name = re.search(r"\bcontract/.*?\[(\w+)", report.nodeid)
+            if name is not None and name[1] in FACTORIES:
+                yield name[1], word

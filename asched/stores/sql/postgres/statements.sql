@@ -215,20 +215,20 @@ FROM unnest($1::bigint[], $2::bigint[]) AS a (job, token) LEFT JOIN asched.timer
 -- name: lock_timers
 SELECT {timer} FROM asched.timer t WHERE t.job = ANY($1::bigint[]) ORDER BY t.job FOR NO KEY UPDATE
 
--- name: hold_timers
-SELECT t.job FROM asched.timer t
-WHERE t.job IN (
-    SELECT r.job FROM asched.run r
-    WHERE (r.id = ANY($1::bigint[]) OR (r.token = ANY($1::bigint[]) AND r.token <> r.id)) AND r.epoch = $2
-)
-ORDER BY t.job FOR NO KEY UPDATE
-
 -- name: jobs_of_runs
 SELECT DISTINCT job FROM asched.run WHERE id = ANY($1::bigint[])
 
 -- name: jobs_of_tokens
-SELECT DISTINCT job FROM asched.run
-WHERE (id = ANY($1::bigint[]) OR (token = ANY($1::bigint[]) AND token <> id)) AND epoch = $2
+-- What is added to a column keeps the planner from its index: rows are found by the tokens of the batch, and not among
+-- all that the node executes.
+SELECT r.job FROM unnest($1::bigint[]) AS a (token) JOIN asched.run r ON r.id = a.token
+WHERE r.epoch + 0 = $2::integer
+UNION
+SELECT r.job FROM unnest($1::bigint[]) AS a (token) JOIN asched.run r ON r.token = a.token AND r.token <> r.id
+WHERE r.epoch + 0 = $2::integer
+
+-- name: hold_timers
+SELECT t.job FROM asched.timer t WHERE t.job IN ({jobs_of_tokens}) ORDER BY t.job FOR NO KEY UPDATE
 
 -- name: jobs_of_nodes
 SELECT DISTINCT job FROM asched.run WHERE epoch = ANY($1::integer[]) AND token IS NOT NULL
@@ -378,25 +378,20 @@ UPDATE asched.history SET dead = false WHERE ns = $1 AND id = ANY($2::bigint[]) 
 -- the other without passing through Python. The timers come first, as everywhere, those of all the runs: what this
 -- statement leaves is looked at afterwards, and must not have to wait then.
 WITH asked AS MATERIALIZED (
-    SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) WITH ORDINALITY
+    SELECT * FROM unnest($1::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) WITH ORDINALITY
         AS a (token, started, ended, result, place)
 ), held AS MATERIALIZED (
-    SELECT t.job FROM asched.timer t
-    WHERE t.job IN (
-        SELECT r.job FROM asched.run r
-        WHERE (r.id = ANY($3::bigint[]) OR (r.token = ANY($3::bigint[]) AND r.token <> r.id)) AND r.epoch = $1
-    )
-    ORDER BY t.job FOR NO KEY UPDATE
+    {hold_timers}
 ), ended AS (
     -- The count is what makes all of them be held before the first run is touched.
     DELETE FROM asched.run r USING asked a
-    WHERE (SELECT count(*) FROM held) > 0 AND r.id = a.token AND r.token = r.id AND r.epoch = $1
+    WHERE (SELECT count(*) FROM held) > 0 AND r.id = a.token AND r.token = r.id AND r.epoch + 0 = $2::integer
         AND r.claimed IS NULL AND r.attempts_json IS NULL AND r.replay_of IS NULL
     RETURNING r.*, a.started AS began, a.ended AS over, a.result AS answer, a.place
 ), recorded AS (
     INSERT INTO asched.history (ns, id, job, status, due, planned, started, ended, attempt, fence, node, payload,
         manual, result, progress_json, log_json, instants, last_due, dead)
-    SELECT $2, id, job, 'succeeded', due, planned, began, over, attempt, fence, node, payload, manual, answer,
+    SELECT $3, id, job, 'succeeded', due, planned, began, over, attempt, fence, node, payload, manual, answer,
         progress_json, log_json, 1, due, false
     FROM ended ORDER BY place
 ), counted AS (
@@ -404,9 +399,10 @@ WITH asked AS MATERIALIZED (
     FROM (SELECT job, count(*) AS runs FROM ended GROUP BY job) e WHERE t.job = e.job
     RETURNING t.job, t.queued, t.gone
 ), tallied AS (
-    UPDATE asched.tally SET runs = runs + (SELECT count(*) FROM ended) WHERE ns = $2 AND epoch = $1
+    UPDATE asched.tally SET runs = runs + (SELECT count(*) FROM ended) WHERE ns = $3 AND epoch = $2
 )
-SELECT e.id, e.job, c.queued, c.gone FROM ended e JOIN counted c ON c.job = e.job
+-- What ended, and jobs of which more is to be done.
+SELECT id, NULL::bigint AS job FROM ended UNION ALL SELECT NULL, job FROM counted WHERE queued OR gone
 
 -- name: annotate
 -- A row that is held is about to end or to be cancelled, and its end brings the note again: it is not waited for.

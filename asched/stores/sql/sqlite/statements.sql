@@ -1,5 +1,8 @@
--- What the SQLite store asks. Lists come in as JSON arrays, `json_each(?)`: one statement for a batch costs one
--- preparation and one release of the interpreter's lock. Rows go in through executemany.
+-- What the SQLite store asks. A batch is one statement, and so one release of the interpreter's lock. Lists of single
+-- values come in as JSON arrays, `json_each(?)`. Batches of rows come in as `{rows 3}`, which stands for VALUES of as
+-- many rows of three parameters as there are, rounded up: the rest are NULL and match nothing. Reading a row of seven
+-- from JSON takes SQLite four times as long as taking seven parameters, since each `->>` parses the row again.
+-- What is rare goes through executemany, row by row.
 
 -- Reading jobs. The columns of `job` are those of `_JobRow`; statements that need a condition add it in the code.
 
@@ -195,21 +198,30 @@ SELECT t.job, t.rev, t.due, t.paused, t.planned_runs, t.gap, t.func,
     (SELECT count(*) FROM asched_run r WHERE r.job = t.job)
 FROM json_each(?1) e CROSS JOIN asched_timer t ON t.job = e.value
 
--- The batch is one JSON array of rows [token, job, func, planned, due, fence, next planned, next due, payload]. Reading
--- it costs SQLite about what binding costs executemany, but without the interpreter's lock, which each row of an
--- executemany gives up and takes again while the event loop wants it too.
+-- What most claims are: a job's next occurrence, to be started as planned. Those are not read row by row: one answer
+-- names the timers that need a closer look, and the others go on in two statements.
+
+-- name: claims_to_look_at
+WITH n (job, rev, allow) AS ({rows 3})
+SELECT json_group_array(n.job) FROM n LEFT JOIN asched_timer t ON t.job = n.job
+WHERE n.job IS NOT NULL AND NOT coalesce(
+    t.rev = n.rev AND t.paused = 0 AND t.due <= ?
+    AND (n.allow OR NOT EXISTS (SELECT 1 FROM asched_run r WHERE r.job = n.job)), 0)
 
 -- name: start_timers
-UPDATE asched_timer SET rev = rev + 1, planned = n.planned, due = n.due, runs = runs + 1,
-    planned_runs = planned_runs + 1, last_run = ?2, gap = NULL
-FROM (SELECT value ->> 1 AS job, value ->> 6 AS planned, value ->> 7 AS due FROM json_each(?1)) n
-WHERE asched_timer.job = n.job
+-- An upsert that always meets its row, which was looked at in this transaction. UPDATE FROM would first copy all rows
+-- of the batch into a table of its own.
+WITH n (job, planned, due) AS ({rows 3})
+INSERT INTO asched_timer (job, func, rev, paused, planned, due, last_run)
+SELECT n.job, 0, 0, 0, n.planned, n.due, ? FROM n WHERE n.job IS NOT NULL
+ON CONFLICT (job) DO UPDATE SET rev = rev + 1, planned = excluded.planned, due = excluded.due, runs = runs + 1,
+    planned_runs = planned_runs + 1, last_run = excluded.last_run, gap = NULL
 
 -- name: start_runs
+WITH n (token, job, planned, due, fence, payload) AS ({rows 6})
 INSERT INTO asched_run (id, job, func, status, planned, due, attempt, token, epoch, fence, node, started, payload)
-SELECT value ->> 0, value ->> 1, value ->> 2, 'running', value ->> 3, value ->> 4, 1, value ->> 0, ?2, value ->> 5, ?3,
-    ?4, CAST(value ->> 8 AS BLOB)
-FROM json_each(?1)
+SELECT n.token, n.job, t.func, 'running', n.planned, n.due, 1, n.token, ?, n.fence, ?, ?, n.payload
+FROM n CROSS JOIN asched_timer t ON t.job = n.job
 
 -- name: pass_timer
 UPDATE asched_timer SET rev = rev + 1, planned = ?, due = ?, planned_runs = ?, gap = ? WHERE job = ?
@@ -246,23 +258,27 @@ UPDATE asched_timer SET runs = runs + ?, retries = retries + ?, last_run = ? WHE
 id, job, func, planned, due, attempt, token, epoch, fence, node, started, claimed, payload, rev, manual, cancel,
 replay_of, attempts_json, result, progress_json, log_json
 
--- What most runs are: done well at the first attempt, with nothing to tell but a result. The batch is a JSON array of
--- rows [token, started, ended, result, place in the order of ends]; it goes from one table into the other without
--- passing through Python. Both statements must choose the same rows.
+-- What most runs are: done well at the first attempt, with nothing to tell but a result. They go from one table into
+-- the other without passing through Python. The statements must choose the same rows.
 
 -- name: plain
-r.token = r.id AND r.epoch = ?2 AND r.claimed IS NULL AND r.attempts_json IS NULL AND r.replay_of IS NULL
+r.token = r.id AND r.epoch = ?1 AND r.claimed IS NULL AND r.attempts_json IS NULL AND r.replay_of IS NULL
 
--- name: record_plain
-INSERT INTO asched_history (seq, id, ns, job, status, due, planned, started, ended, attempt, fence, node, payload,
-    manual, result, progress_json, log_json, instants, last_due, dead)
-SELECT e.value ->> 4, r.id, ?3, r.job, 'succeeded', r.due, r.planned, e.value ->> 1, e.value ->> 2, r.attempt,
-    r.fence, r.node, r.payload, r.manual, CAST(e.value ->> 3 AS BLOB), r.progress_json, r.log_json, 1, r.due, 0
-FROM json_each(?1) e CROSS JOIN asched_run r ON r.id = e.value ->> 0
+-- name: plain_runs
+-- One row, however many runs: each row that is fetched gives up the interpreter's lock.
+SELECT json_group_array(json_array(r.id, r.job)) FROM json_each(?2) e CROSS JOIN asched_run r ON r.id = e.value
 WHERE {plain}
 
+-- name: record_plain
+WITH e (id, started, ended, result, seq) AS ({rows 5})
+INSERT INTO asched_history (seq, id, ns, job, status, due, planned, started, ended, attempt, fence, node, payload,
+    manual, result, progress_json, log_json, instants, last_due, dead)
+SELECT e.seq, r.id, ?, r.job, 'succeeded', r.due, r.planned, e.started, e.ended, r.attempt, r.fence, r.node, r.payload,
+    r.manual, e.result, r.progress_json, r.log_json, 1, r.due, 0
+FROM e CROSS JOIN asched_run r ON r.id = e.id
+
 -- name: remove_plain
-DELETE FROM asched_run AS r WHERE r.id IN (SELECT value ->> 0 FROM json_each(?1)) AND {plain} RETURNING id, job
+DELETE FROM asched_run WHERE id IN (SELECT value FROM json_each(?1))
 
 -- name: take_first
 -- Out of the open runs by what it returns: a run that goes on is put back, most are not.
