@@ -149,18 +149,24 @@ class Engine:
         self._sleeper: asyncio.Future[None] | None = None
         self._awake = False
         """Something asked for a wake-up since the loop last looked at what is due."""
+        self._claiming: set[int] = set()
+        """Tokens of the claims whose answer is on its way."""
         self._ended = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._lease_ends = float("inf")
+        self._asked = 0.0
+        """When the last heartbeat that came through was sent."""
+        self._reaps_from = 0.0
+        """Before then this node takes no other one for dead."""
         self._tokens = itertools.count()
         self._exit: BaseException | None = None
         """What a job raised to end the program, until its run is recorded."""
         self._noted: set[CurrentRun] = set()
         self._notes_due = False
         self._blamed: dict[str, float] = {}
-        self._runner = Runner(clock, max_workers, self._on_ended, self._on_blocked, self._on_thread_free)
+        self._runner = Runner(self.now, max_workers, self._on_ended, self._on_blocked, self._on_thread_free)
         self._last_wall = clock.now()
         self._last_elapsed = clock.elapsed()
         self._last_loop = self._loop.time()
@@ -230,11 +236,15 @@ class Engine:
         """Begin a lease under a new epoch."""
         caps = self.store.caps
         asked = self._clock.elapsed()
+        if self.epoch:
+            self._reaps_from = asked + caps.lease
         self.epoch = await self.store.register(self.node)
         self._tokens = itertools.count(self.epoch << 32 | 1)
+        self._asked = asked
         self._lease_ends = asked + caps.lease * (1 - _MARGIN)
         self._offset = await self.store.now() - self._clock.now()
-        await self._reap()
+        if not caps.shared:
+            await self._reap()
 
     def now(self) -> int:
         """Return the store's clock as this node knows it."""
@@ -254,8 +264,7 @@ class Engine:
             self._awake = False
             now = self.now()
             if self._clock.elapsed() >= self._lease_ends:
-                # Another node may have taken over what is ours. Only the heartbeat can tell.
-                await self._sleep(None)
+                await self._until_renewed()
                 continue
             try:
                 await self._notice_jump(now)
@@ -271,8 +280,27 @@ class Engine:
     async def _start_due(self, now: int) -> None:
         """Plan, claim and start a batch of what is due."""
         claims = self._plan(now)
-        if claims:
-            self._take_up(claims, await self.store.claim(self.epoch, claims))
+        if not claims:
+            return
+        epoch = self.epoch
+        self._claiming = {claim.token for claim in claims}
+        try:
+            answers = await self.store.claim(epoch, claims)
+            # The answer may be older than the lease: the process was stopped, or the network slow.
+            await self._until_renewed()
+        finally:
+            self._claiming = set()
+        if epoch == self.epoch and self._clock.elapsed() < self._lease_ends:
+            self._take_up(claims, answers)
+
+    async def _until_renewed(self) -> None:
+        """Wait while the lease may have run out. Another node may have what was ours; only the heartbeat can tell."""
+        while self._clock.elapsed() >= self._lease_ends and not self._stopping:
+            self._sleeper = self._loop.create_future()
+            try:
+                await self._sleeper
+            finally:
+                self._sleeper = None
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -505,10 +533,14 @@ class Engine:
             return
 
     async def _reconcile(self) -> None:
-        """Give back claims whose answer was lost: the store holds them, this node does not run them."""
         self._offset = await self.store.now() - self._clock.now()
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        """Give back claims whose answer was lost: the store holds them, this node does not run them."""
         held = await self.store.claims(self.epoch)
-        orphans = [live.token for live in held if live.token not in self.running]
+        known = self.running.keys() | self._claiming
+        orphans = [live.token for live in held if live.token not in known]
         if orphans:
             self.take_in(await self.store.release(self.epoch, orphans))
 
@@ -734,19 +766,28 @@ class Engine:
                 if not beat.alive:
                     await self._on_lease_lost()
                     continue
+                if asked - self._asked > caps.lease * (1 - _BEAT):
+                    # What kept this node from the store may have kept others: they get time to say that they live.
+                    self._reaps_from = asked + caps.lease
+                self._asked = asked
                 self._lease_ends = asked + caps.lease * (1 - _MARGIN)
+                self._wake()
                 self._offset = beat.now - self._clock.now()
                 self._halt(beat.cancels, Reason.OPERATOR)
-                await self._reap()
+                if beat.claims > len(self.running):
+                    # Mostly a claim on its way. But one that was given up may have come to the store later.
+                    await self._give_back()
+                if asked >= self._reaps_from:
+                    await self._reap()
             except StoreUnavailable as error:
                 log.warning("no heartbeat: %s", error)
-                delay = caps.lease * _BEAT / 2
+                # With jitter: the nodes have all lost the store at once, and shall not all come back at once.
+                delay = caps.lease * _BEAT / 2 * (0.5 + random.random() / 2)
                 continue
             delay = caps.lease * _BEAT
-            self._wake()
 
     async def _reap(self) -> None:
-        """Take over what nodes left that are gone; at a start, the process before this one."""
+        """Take over what nodes left that are gone; in a store of one process, at the start, the process before."""
         for reaped in await self.store.reap():
             log.log(
                 logging.WARNING if reaped.rescued or reaped.lost else logging.INFO,
