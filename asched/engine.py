@@ -149,9 +149,13 @@ class Engine:
         self._sleeper: asyncio.Future[None] | None = None
         self._awake = False
         """Something asked for a wake-up since the loop last looked at what is due."""
-        self._claiming: set[int] = set()
-        """Tokens of the claims whose answer is on its way."""
         self._ended = asyncio.Event()
+        self._ended_meanwhile: set[str] | None = None
+        """Jobs of which a run ended while the store was asked for claims; its answer may not know of that yet."""
+        self._unsettled = False
+        """The store may hold claims for this node that it does not execute."""
+        self._excess = 0
+        """Heartbeats in a row at which the store held more claims than are executed here."""
         self._idle = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -166,7 +170,9 @@ class Engine:
         self._noted: set[CurrentRun] = set()
         self._notes_due = False
         self._blamed: dict[str, float] = {}
-        self._runner = Runner(self.now, max_workers, self._on_ended, self._on_blocked, self._on_thread_free)
+        self._runner = Runner(
+            self.now, max_workers, self._on_ended, self._on_blocked, self._on_thread_free, self._is_expired
+        )
         self._last_wall = clock.now()
         self._last_elapsed = clock.elapsed()
         self._last_loop = self._loop.time()
@@ -241,10 +247,21 @@ class Engine:
         self.epoch = await self.store.register(self.node)
         self._tokens = itertools.count(self.epoch << 32 | 1)
         self._asked = asked
-        self._lease_ends = asked + caps.lease * (1 - _MARGIN)
         self._offset = await self.store.now() - self._clock.now()
+        self._extend_lease(asked)
         if not caps.shared:
             await self._reap()
+
+    def _extend_lease(self, asked: float) -> None:
+        """Take note of a lease that was given some time after ``asked``, on the clock that counts suspended time."""
+        self._lease_ends = asked + self.store.caps.lease * (1 - _MARGIN)
+        self._is_expired()
+
+    def _is_expired(self) -> bool:
+        """Tell whether this node may not start anything: its lease has run out, as far as it knows."""
+        left = self._lease_ends - self._clock.elapsed()
+        self._runner.starts_until = self.now() + int(min(left, 1e9) * SECOND)
+        return left <= 0
 
     def now(self) -> int:
         """Return the store's clock as this node knows it."""
@@ -264,9 +281,12 @@ class Engine:
             self._awake = False
             now = self.now()
             if self._clock.elapsed() >= self._lease_ends:
-                await self._until_renewed()
+                # Another node may have taken over what is ours. Only the heartbeat can tell, and it wakes the loop.
+                await self._rest(_LONGEST_SLEEP, now)
                 continue
             try:
+                if self._unsettled:
+                    await self._reconcile()
                 await self._notice_jump(now)
                 if self._must_look():
                     await self._look(now)
@@ -280,27 +300,17 @@ class Engine:
     async def _start_due(self, now: int) -> None:
         """Plan, claim and start a batch of what is due."""
         claims = self._plan(now)
-        if not claims:
-            return
-        epoch = self.epoch
-        self._claiming = {claim.token for claim in claims}
-        try:
-            answers = await self.store.claim(epoch, claims)
-            # The answer may be older than the lease: the process was stopped, or the network slow.
-            await self._until_renewed()
-        finally:
-            self._claiming = set()
-        if epoch == self.epoch and self._clock.elapsed() < self._lease_ends:
-            self._take_up(claims, answers)
-
-    async def _until_renewed(self) -> None:
-        """Wait while the lease may have run out. Another node may have what was ours; only the heartbeat can tell."""
-        while self._clock.elapsed() >= self._lease_ends and not self._stopping:
-            self._sleeper = self._loop.create_future()
+        if claims:
+            self._ended_meanwhile = set()
             try:
-                await self._sleeper
+                answers = await self.store.claim(self.epoch, claims)
+                if self._clock.elapsed() < self._lease_ends:
+                    self._take_up(claims, answers)
+                else:
+                    # It took too long: others may have taken over by now what was granted. The heartbeat tells.
+                    self._unsettled = True
             finally:
-                self._sleeper = None
+                self._ended_meanwhile = None
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -469,7 +479,10 @@ class Engine:
         delay = _LONGEST_SLEEP
         if until is not None:
             delay = min(delay, (until - now) / SECOND)
-        delay = min(delay, max(0.0, self._look_at - self._loop.time()))
+        await self._rest(min(delay, self._look_at - self._loop.time()), now)
+
+    async def _rest(self, delay: float, now: int) -> None:
+        """Sleep until something asks for a wake-up, at most so many seconds."""
         if delay <= 0 or self._awake:
             await asyncio.sleep(0)
             return
@@ -533,16 +546,19 @@ class Engine:
             return
 
     async def _reconcile(self) -> None:
-        self._offset = await self.store.now() - self._clock.now()
-        await self._give_back()
+        """Give back claims whose answer was lost: the store holds them, this node does not run them.
 
-    async def _give_back(self) -> None:
-        """Give back claims whose answer was lost: the store holds them, this node does not run them."""
+        Only the loop calls it, while no claim is under way.
+        """
+        self._offset = await self.store.now() - self._clock.now()
         held = await self.store.claims(self.epoch)
-        known = self.running.keys() | self._claiming
-        orphans = [live.token for live in held if live.token not in known]
+        orphans = [live.token for live in held if live.token not in self.running]
         if orphans:
+            log.warning("%d claims whose answer was lost, or came too late, are given back", len(orphans))
             self.take_in(await self.store.release(self.epoch, orphans))
+        self._unsettled = False
+        self._excess = 0
+        self._look_at = 0.0
 
     # Ends
 
@@ -564,11 +580,15 @@ class Engine:
             ended, runner.ended = runner.ended, []
             ends = [self._end(run) for run in ended]
             delay = _RETRY_FIRST
+            again = False
             while True:
                 try:
                     accepted, timers = await self.store.finish(self.epoch, ends)
+                    if again and not all(accepted):
+                        accepted = await self._settle_ends(ended, ends, accepted)
                     break
                 except StoreUnavailable as error:
+                    again = True
                     log.warning("%d ends of runs wait for the store, which is away: %s", len(ends), error)
                     self._raise_exit()
                     await asyncio.sleep(delay * (0.5 + random.random() / 2))
@@ -583,6 +603,8 @@ class Engine:
             if self._held:
                 for run in ended:
                     self._let_go(run.spec.id)
+            if self._ended_meanwhile is not None:
+                self._ended_meanwhile.update(run.spec.id for run in ended)
             if not all(accepted):
                 self._report_refused(ends, accepted)
             if timers:
@@ -596,6 +618,23 @@ class Engine:
             if not running:
                 self._idle.set()
 
+    async def _settle_ends(
+        self, ended: Sequence[CurrentRun], ends: Sequence[Finish], accepted: Sequence[bool]
+    ) -> list[bool]:
+        """Tell ends that were recorded, though the answer was lost, from ends that were refused."""
+        records = await self.store.get_runs([run.run_id for run in ended])
+        return [
+            kept
+            or (
+                record is not None
+                and any(
+                    (attempt.number, attempt.node, attempt.ended) == (run.attempt, self.node.name, end.ended)
+                    for attempt in record.attempts
+                )
+            )
+            for run, end, kept, record in zip(ended, ends, accepted, records, strict=True)
+        ]
+
     def _raise_exit(self) -> None:
         """Let a ``KeyboardInterrupt`` or ``SystemExit`` of a job go on its way, now that its run is recorded."""
         if self._exit is not None:
@@ -606,6 +645,9 @@ class Engine:
     def _hold(self, timer: Timer) -> None:
         """Keep a due timer until the run it met has ended."""
         job_id = timer.spec.id
+        if self._ended_meanwhile and job_id in self._ended_meanwhile:
+            self._timers.add(timer)
+            return
         self._held.setdefault(job_id, []).append(timer)
         # The end of an attempt here lets it go at once. Ends elsewhere are asked for again, by one alarm a job:
         # a job that is behind is held after each of its runs.
@@ -635,7 +677,8 @@ class Engine:
         assert outcome is not None
         started = run.started or run.ended
         if outcome is Outcome.INTERRUPTED:
-            if run.spec.policy.on_crash is OnCrash.LOST:
+            # What never began may begin elsewhere, whatever the policy says.
+            if run.started and run.spec.policy.on_crash is OnCrash.LOST:
                 status, due = RunStatus.LOST, None
             else:
                 status, due = RunStatus.PENDING, run.ended
@@ -766,17 +809,17 @@ class Engine:
                 if not beat.alive:
                     await self._on_lease_lost()
                     continue
+                self._offset = beat.now - self._clock.now()
+                self._extend_lease(asked)
                 if asked - self._asked > caps.lease * (1 - _BEAT):
                     # What kept this node from the store may have kept others: they get time to say that they live.
                     self._reaps_from = asked + caps.lease
                 self._asked = asked
-                self._lease_ends = asked + caps.lease * (1 - _MARGIN)
-                self._wake()
-                self._offset = beat.now - self._clock.now()
                 self._halt(beat.cancels, Reason.OPERATOR)
-                if beat.claims > len(self.running):
-                    # Mostly a claim on its way. But one that was given up may have come to the store later.
-                    await self._give_back()
+                # One such answer means nothing, since claims and ends are under way; an orphan is there twice.
+                self._excess = self._excess + 1 if beat.claims > len(self.running) else 0
+                if self._excess > 1:
+                    self._unsettled = True
                 if asked >= self._reaps_from:
                     await self._reap()
             except StoreUnavailable as error:
@@ -785,6 +828,7 @@ class Engine:
                 delay = caps.lease * _BEAT / 2 * (0.5 + random.random() / 2)
                 continue
             delay = caps.lease * _BEAT
+            self._wake()
 
     async def _reap(self) -> None:
         """Take over what nodes left that are gone; in a store of one process, at the start, the process before."""
@@ -798,10 +842,15 @@ class Engine:
             self.look_again()
 
     async def _on_lease_lost(self) -> None:
-        """Others have taken over what ran here: end it, and begin anew under another epoch."""
-        log.error("this node was taken for dead; its %d runs are cancelled here", len(self.running))
-        self._interrupt(list(self.running.values()), Halt.CANCEL)
-        self.running.clear()
+        """Others have taken over what ran here: end it, or let it end in vain, and begin anew under another epoch."""
+        cancel = self.store.caps.on_lease_lost == "cancel"
+        log.error(
+            "this node was taken for dead; its %d runs are others' now and %s here",
+            len(self.running), "cancelled" if cancel else "go on in vain",
+        )  # fmt: skip
+        if cancel:
+            self._interrupt(list(self.running.values()), Halt.CANCEL)
+            self.running.clear()
         await self.register()
         self.look_again()
 

@@ -278,6 +278,7 @@ class Runner:
         ready: Called when ``ended`` is no longer empty.
         blocked: Told of a job that held the loop, with the seconds.
         freed: Told of a job whose abandoned thread came back.
+        expired: Asked whether nothing may begin any more, once ``starts_until`` has passed; from any thread.
     """
 
     def __init__(
@@ -287,6 +288,7 @@ class Runner:
         ready: Callable[[], None],
         blocked: Callable[[CurrentRun, float], None],
         freed: Callable[[str], None],
+        expired: Callable[[], bool],
     ) -> None:
         self.ended: list[CurrentRun] = []
         """Attempts that are over; the engine takes the list away."""
@@ -302,6 +304,10 @@ class Runner:
         self._ready = ready
         self._blocked = blocked
         self._freed = freed
+        self._expired = expired
+        self.starts_until = 2**62
+        """The instant up to which an attempt may begin without asking. A process that was stopped, or a
+        job that held the loop, may have let the node's lease run out since the attempt was granted."""
         self._deadlines: Timers[_Deadline] = Timers()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0
@@ -342,7 +348,12 @@ class Runner:
 
     async def _attempt(self, run: CurrentRun) -> None:
         """Drive the user's coroutine; the first step by hand, since most runs need no other."""
-        run.started = began = self._now()
+        began = self._now()
+        if began > self.starts_until and self._expired():
+            run.outcome = Outcome.INTERRUPTED
+            self._over(run, began)
+            return
+        run.started = began
         stepped = False
         try:
             coroutine = run._function.call() if run.payload is None else _call(run)
@@ -566,7 +577,11 @@ class Runner:
     def _attempt_in_thread(self, run: CurrentRun) -> None:
         if run.over:
             return
-        run.started = self._now()
+        began = self._now()
+        if began > self.starts_until and self._expired():
+            run.back = None, Outcome.INTERRUPTED
+            return
+        run.started = began
         run.entered = self._time()
         try:
             value = _call(run)

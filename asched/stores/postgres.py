@@ -34,6 +34,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 
+from asched import offload
 from asched.clock import Clock
 from asched.errors import InvalidArgument, MissingExtra, SchemaTooNew, StoreUnavailable
 from asched.instants import SECOND
@@ -812,6 +813,8 @@ class _Lane:
             StoreUnavailable: There is none, or it was lost meanwhile; then it is not known what became of the work.
         """
         async with self._lock:
+            # Virtual time waits for the database as for a thread.
+            offload.begin()
             try:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = None
@@ -826,6 +829,8 @@ class _Lane:
                 # Cancelled in the middle: the connection may be in a transaction, or about to get an answer.
                 self._drop()
                 raise
+            finally:
+                offload.end()
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -835,12 +840,16 @@ class _Lane:
     async def close(self) -> None:
         async with self._lock:
             connection, self._connection = self._connection, None
-            if connection is not None:
-                try:
-                    await connection.close(timeout=1.0)
-                except Exception as error:
-                    if not _is_fault(error):
-                        raise
+            if connection is None:
+                return
+            offload.begin()
+            try:
+                await connection.close(timeout=1.0)
+            except Exception as error:
+                if not _is_fault(error):
+                    raise
+            finally:
+                offload.end()
 
 
 class _Hints:

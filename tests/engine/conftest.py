@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from support.postgres import make_postgres
 from support.schedules import Journal
 from support.store_factories import FACTORIES, Require
 
 from asched import MemoryStore, Scheduler
 from asched.store import Store
 from asched.testing import VirtualClock
+
+# A scheduler that is alone in virtual time would ask a real server some thousand times for each day it skips.
+_FACTORIES = {**FACTORIES, "postgres": partial(make_postgres, lease=7_200.0, poll=3_600.0)}
 
 MakeScheduler: TypeAlias = Callable[[], Scheduler]
 
@@ -38,7 +43,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path, require: Require) -> 
 
     def make() -> Store:
         if not stores or not isinstance(stores[0], MemoryStore):
-            stores.append(FACTORIES[request.param](tmp_path, require))
+            stores.append(_FACTORIES[request.param](tmp_path, require))
         return stores[-1]
 
     return make

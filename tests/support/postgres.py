@@ -8,14 +8,16 @@ import functools
 import inspect
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import asyncpg
 
+from asched import offload
 from asched.clock import Clock
 from asched.store import Limits, Store
 from asched.stores.postgres import PostgresStore, migrate
@@ -87,6 +89,16 @@ def _schema_with_a_settable_clock() -> str:
     return schema
 
 
+@asynccontextmanager
+async def waited_for() -> AsyncIterator[None]:
+    """Let virtual time stand still meanwhile."""
+    offload.begin()
+    try:
+        yield
+    finally:
+        offload.end()
+
+
 class ClockedStore:
     """A store whose database goes by the test's clock: it is set before each call."""
 
@@ -100,17 +112,19 @@ class ClockedStore:
 
     async def open(self, namespace: str, limits: Limits, clock: Clock) -> None:
         self._clock = clock
-        self._setter = await asyncpg.connect(DSN)
+        async with waited_for():
+            self._setter = await asyncpg.connect(DSN)
         await self._set()
         # One schema serves all tests of a process; each has schedules of its own there.
         await self._store.open(f"{self._schedule}:{namespace}", limits, clock)
 
     async def close(self) -> None:
         await self._store.close()
-        await self._setter.close()
+        async with waited_for():
+            await self._setter.close()
 
     async def _set(self) -> None:
-        async with self._setting:
+        async with self._setting, waited_for():
             await self._setter.execute(f"UPDATE {self._schema}.settable_clock SET now = $1", self._clock.now())
 
     def __getattr__(self, name: str) -> Any:
@@ -126,8 +140,8 @@ class ClockedStore:
         return at_the_test_s_time
 
 
-def make_postgres(directory: Path, require: Require) -> Store:
+def make_postgres(directory: Path, require: Require, *, lease: float = 30.0, poll: float = 1.0) -> Store:
     require_postgres(require)
     schema = _schema_with_a_settable_clock()
-    store = PostgresStore(DSN, schema=schema, lease=30.0)
+    store = PostgresStore(DSN, schema=schema, lease=lease, poll=poll)
     return cast("Store", ClockedStore(store, directory.as_posix(), schema))

@@ -1,18 +1,17 @@
-"""Nodes on a store that others share, with a lease each: the way to the store fails, and clocks differ."""
+"""Nodes that lose the store together, and a node whose clock is wrong: nobody else pays for it."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from support.schedules import Journal, at, last_run, records, since
+from support.schedules import Journal, at, last_run, since
 
 from asched import Backoff, Interval, MemoryStore, Once, RunStatus, Scheduler, StoreUnavailable
 from asched.instants import SECOND
-from asched.store import Claim, Claimed, Limits, StoreCaps
+from asched.store import Limits
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -26,16 +25,6 @@ class Way:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self.cut = False
-        self.failing: set[str] = set()
-        """Calls that fail while others get through."""
-        self.claims_take = 0.0
-        """Seconds for which the answer to a claim is on its way."""
-        self.claim_is_late = False
-        """The next claim comes to the store 5 s after it was given up; until then others fail."""
-
-    @property
-    def caps(self) -> StoreCaps:
-        return self._store.caps._replace(shared=True, poll=1.0)
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._store, name)
@@ -43,27 +32,11 @@ class Way:
             return attribute
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            if name in self.failing or (self.cut and name not in ("open", "close")):
+            if self.cut and name not in ("open", "close"):
                 raise StoreUnavailable("cut off")
             return await attribute(*args, **kwargs)
 
         return call
-
-    async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
-        if self.claim_is_late:
-            self.claim_is_late = False
-            self.failing.add("claim")
-            self._late = asyncio.ensure_future(self._claim_late(epoch, claims))
-        if self.cut or "claim" in self.failing:
-            raise StoreUnavailable("cut off")
-        answers = await self._store.claim(epoch, claims)
-        await asyncio.sleep(self.claims_take)
-        return answers
-
-    async def _claim_late(self, epoch: int, claims: Sequence[Claim]) -> None:
-        await asyncio.sleep(5)
-        await self._store.claim(epoch, claims)
-        self.failing.clear()
 
 
 class AheadClock:
@@ -106,64 +79,6 @@ class Nodes:
 @pytest.fixture
 async def nodes(clock: VirtualClock, journal: Journal) -> Nodes:
     return Nodes(clock, journal)
-
-
-async def test_claim_whose_answer_comes_after_the_lease_starts_nothing(nodes: Nodes, journal: Journal) -> None:
-    way, _ = nodes.ways
-    async with nodes.a:
-        way.claims_take = 2 * LEASE
-        await nodes.a.add_job(nodes.name, Interval(minutes=10), id="job")
-        await asyncio.sleep(601)
-        way.cut = True
-        async with nodes.b:
-            await asyncio.sleep(LEASE + 20)
-            assert journal.words == ["b"]
-            way.cut = False
-            await asyncio.sleep(LEASE)
-
-            assert journal.words == ["b"]
-            assert (await last_run(nodes.a, "job")).status is RunStatus.SUCCEEDED
-
-
-async def test_claim_whose_answer_is_late_is_started_when_the_lease_was_renewed_meanwhile(
-    nodes: Nodes, journal: Journal
-) -> None:
-    way, _ = nodes.ways
-    async with nodes.a:
-        way.claims_take = 2 * LEASE
-        await nodes.a.add_job(nodes.name, Interval(minutes=10), id="job")
-        await asyncio.sleep(701)
-
-    assert journal.words == ["a"]
-    assert journal.times == [600 + 2 * LEASE]
-
-
-async def test_node_that_has_lost_its_lease_waits_and_does_not_spin(nodes: Nodes, journal: Journal) -> None:
-    way, _ = nodes.ways
-    async with nodes.a:
-        await nodes.a.add_job(nodes.name, Interval(minutes=1), id="job")
-        way.failing = {"heartbeat"}
-        # Virtual time stands still while anything is ready, so a loop that spins would never get through this.
-        await asyncio.sleep(5 * LEASE)
-        assert journal.times == []
-        way.failing = set()
-        await asyncio.sleep(LEASE)
-
-    assert journal.words == ["a"]
-
-
-async def test_claim_that_comes_to_the_store_after_it_was_given_up_is_given_back(
-    nodes: Nodes, journal: Journal
-) -> None:
-    way, _ = nodes.ways
-    async with nodes.a:
-        await nodes.a.add_job(nodes.name, Interval(minutes=10), id="job")
-        way.claim_is_late = True
-        await asyncio.sleep(601 + 2 * LEASE)
-
-        assert journal.words == ["a"]
-        assert (await last_run(nodes.a, "job")).status is RunStatus.SUCCEEDED
-        assert [(record[0], record[3]) for record in await records(nodes.a, "job")] == [(RunStatus.SUCCEEDED, 1)]
 
 
 async def test_node_that_comes_back_first_does_not_take_the_others_for_dead(nodes: Nodes, journal: Journal) -> None:
