@@ -105,6 +105,9 @@ _COMMAND_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10.0
 # Nobody holds a job's row longer than a step takes; whoever waits longer says so instead of hanging.
 _LOCK_TIMEOUT = "5s"
+# A node that is stopped in the middle of a step holds the rows of its jobs. Before those who wait for them give up the
+# server ends its session, and with it the step.
+_LONGEST_PAUSE = 3.0
 # A step that met another one is made again this often; each time one of the two got through.
 _TRIES = 8
 _TRY_AGAIN = 0.005
@@ -756,7 +759,12 @@ class PostgresStore:
         import asyncpg
 
         # Poolers know few of the server's settings by name and refuse a connection that brings another.
-        options = {} if self._pooled else {"jit": "off", "lock_timeout": _LOCK_TIMEOUT, **settings}
+        own = {
+            "jit": "off",
+            "lock_timeout": _LOCK_TIMEOUT,
+            "idle_in_transaction_session_timeout": f"{min(_LONGEST_PAUSE, self.caps.lease / 3) * 1000:.0f}ms",
+        }
+        options = {} if self._pooled else {**own, **settings}
         return await asyncpg.connect(
             dsn,
             timeout=min(_CONNECT_TIMEOUT, timeout),

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import asyncpg
 import pytest
 from support.conductor import (
     LEASE,
+    Act,
     Conductor,
     NodeProcess,
     Piece,
     assert_all_is_well,
+    freeze,
+    freeze_past_lease,
+    hang,
+    kill,
     nodes_playing,
     play,
+    restart,
     store_at,
 )
 from support.place import Place
 from support.proxy import Proxy, proxy_to
 
 from asched import Once
+from asched.clock import SystemClock
 from asched.instants import SECOND, to_datetime
 from asched.model import JobSpec
-from asched.store import PutItem, PutMode
+from asched.store import Limits, PutItem, PutMode, Selection
+from asched.stores.postgres import PostgresStore
 
 pytestmark = [
     pytest.mark.faults,
@@ -37,78 +45,114 @@ PIECE = Piece(jobs=60, seconds=10)
 POLL = 1.0
 
 
-@pytest.fixture
-async def proxies(place: Place) -> AsyncIterator[list[Proxy]]:
-    async with proxy_to(*place.address) as a, proxy_to(*place.address) as b, proxy_to(*place.address) as c:
-        yield [a, b, c]
+class Network:
+    """Each node's way to the server, and what befalls it."""
 
+    def __init__(self, place: Place, proxies: Sequence[Proxy]) -> None:
+        self.place = place
+        self.proxies = proxies
+        self.sessions_ended = 0
 
-def through(place: Place, proxies: list[Proxy], **options: object) -> list[dict[str, object]]:
-    return [{"store": place.through(proxy.port, **options)} for proxy in proxies]
+    def ways(self, nodes: int = 3) -> list[dict[str, object]]:
+        """What is different for each node: the port by which it goes to the server."""
+        return [{"store": self.place.through(proxy.port)} for proxy in self.proxies[:nodes]]
 
+    def of(self, node: NodeProcess) -> Proxy:
+        return self.proxies[int(node.orders.name.removeprefix("node-"))]
 
-def index_of(node: NodeProcess) -> int:
-    return int(node.orders.name.removeprefix("node-"))
+    async def end_sessions(self, conductor: Conductor, node: NodeProcess) -> None:
+        """End some of the sessions of all nodes, as an administrator does."""
+        mine = f"application_name = 'asched' AND query ~ '{self.place.schema}'"
+        self.sessions_ended += await terminate(self.place, f"{mine} AND random() < 0.3")
 
+    async def reset(self, conductor: Conductor, node: NodeProcess) -> None:
+        self.of(node).drop()
 
-async def test_sessions_that_the_server_ends_at_random_cost_nothing(place: Place, tmp_path: Path) -> None:
-    ended = 0
-
-    async def end_sessions(conductor: Conductor, node: NodeProcess) -> None:
-        nonlocal ended
-        ended += await terminate(place, f"application_name = 'asched' AND query ~ '{place.schema}' AND random() < 0.3")
-
-    verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {end_sessions: 1})
-
-    assert_all_is_well(verdict, conductor)
-    assert ended > 10
-    assert verdict.ran > 400
-
-
-async def test_connections_that_are_reset_at_random_cost_nothing(
-    place: Place, proxies: list[Proxy], tmp_path: Path
-) -> None:
-    async def reset(conductor: Conductor, node: NodeProcess) -> None:
-        proxies[index_of(node)].drop()
-
-    verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {reset: 1}, through(place, proxies))
-
-    assert_all_is_well(verdict, conductor)
-    assert verdict.ran > 400
-
-
-async def test_answers_that_are_lost_after_the_server_has_done_the_work_cost_nothing(
-    place: Place, proxies: list[Proxy], tmp_path: Path
-) -> None:
-    async def swallow(conductor: Conductor, node: NodeProcess) -> None:
-        proxy = proxies[index_of(node)]
+    async def swallow(self, conductor: Conductor, node: NodeProcess) -> None:
+        """Let the server do what it is asked and lose its answers, then the connections."""
+        proxy = self.of(node)
         proxy.swallow()
         await asyncio.sleep(0.1)
         proxy.drop()
         proxy.heal()
 
-    verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {swallow: 1}, through(place, proxies))
+    async def cut_off(self, conductor: Conductor, node: NodeProcess) -> None:
+        """Let nothing pass for longer than the lease."""
+        self.of(node).stall()
+        await asyncio.sleep(LEASE * conductor.chance.uniform(1.5, 2.5))
+        self.of(node).heal()
+
+
+@pytest.fixture
+async def network(place: Place) -> AsyncIterator[Network]:
+    async with proxy_to(*place.address) as a, proxy_to(*place.address) as b, proxy_to(*place.address) as c:
+        yield Network(place, [a, b, c])
+
+
+async def test_sessions_that_the_server_ends_at_random_cost_nothing(
+    place: Place, network: Network, tmp_path: Path
+) -> None:
+    verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {network.end_sessions: 1})
 
     assert_all_is_well(verdict, conductor)
-    assert sum(proxy.swallowed for proxy in proxies) > 1_000
-    assert verdict.ran > 400
+    assert network.sessions_ended > 10
+    assert verdict.ran > 500
+
+
+async def test_connections_that_are_reset_at_random_cost_nothing(
+    place: Place, network: Network, tmp_path: Path
+) -> None:
+    verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {network.reset: 1}, network.ways())
+
+    assert_all_is_well(verdict, conductor)
+    assert conductor.done["reset"] > 5
+    assert verdict.ran > 500
+
+
+async def test_answers_that_are_lost_after_the_server_has_done_the_work_cost_nothing(
+    place: Place, network: Network, tmp_path: Path
+) -> None:
+    verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {network.swallow: 1}, network.ways())
+
+    assert_all_is_well(verdict, conductor)
+    assert sum(proxy.swallowed for proxy in network.proxies) > 1_000
+    assert verdict.ran > 500
     # Nobody was taken for dead, so each claim whose answer was lost was given back by its own node, unstarted.
     assert verdict.rescued == 0
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_ten_thousand_occurrences_survive_everything_at_once(
+    place: Place, network: Network, tmp_path: Path
+) -> None:
+    acts: dict[Act, int] = {
+        kill: 3, freeze: 1, freeze_past_lease: 2, hang: 1, restart: 1,
+        network.end_sessions: 2, network.reset: 2, network.swallow: 2, network.cut_off: 2,
+    }  # fmt: skip
+
+    verdict, conductor = await play(
+        Piece(jobs=150, seconds=120), place.effects, tmp_path, place.url(), acts, network.ways()
+    )
+
+    assert_all_is_well(verdict, conductor)
+    assert verdict.ran > 10_000
+    assert all(conductor.done[act.__name__] > 0 for act in acts)
+
+
 async def test_a_node_that_is_cut_off_starts_nothing_and_the_others_go_on(
-    place: Place, proxies: list[Proxy], tmp_path: Path
+    place: Place, network: Network, tmp_path: Path
 ) -> None:
     async with nodes_playing(
-        Piece(jobs=60, seconds=9), place.effects, tmp_path, 0, place.url(), through(place, proxies)
+        Piece(jobs=60, seconds=9), place.effects, tmp_path, 0, place.url(), network.ways()
     ) as conductor:
         lonely = conductor.nodes[0]
         await asyncio.sleep(3)
         cut = await clock(place)
-        proxies[0].stall()
+        network.proxies[0].stall()
         await asyncio.sleep(2 * LEASE)
         healed = await clock(place)
-        proxies[0].heal()
+        network.proxies[0].heal()
         await conductor.come_to_an_end()
         verdict = await conductor.judge()
 
@@ -122,17 +166,17 @@ async def test_a_node_that_is_cut_off_starts_nothing_and_the_others_go_on(
     assert await place.effects.count(f"{of_lonely} AND token >> 32 > {lonely.epoch}") > 0
 
 
-async def test_a_server_that_falls_silent_is_waited_for(place: Place, proxies: list[Proxy], tmp_path: Path) -> None:
+async def test_a_server_that_falls_silent_is_waited_for(place: Place, network: Network, tmp_path: Path) -> None:
     async with nodes_playing(
-        Piece(jobs=60, seconds=9), place.effects, tmp_path, 0, place.url(), through(place, proxies)
+        Piece(jobs=60, seconds=9), place.effects, tmp_path, 0, place.url(), network.ways()
     ) as conductor:
         await asyncio.sleep(3)
         silent = await clock(place)
-        for proxy in proxies:
+        for proxy in network.proxies:
             proxy.stall()
         await asyncio.sleep(2 * LEASE)
         healed = await clock(place)
-        for proxy in proxies:
+        for proxy in network.proxies:
             proxy.heal()
         await conductor.come_to_an_end()
         verdict = await conductor.judge()
@@ -144,19 +188,19 @@ async def test_a_server_that_falls_silent_is_waited_for(place: Place, proxies: l
 
 
 async def test_a_claim_that_is_committed_after_its_connection_was_given_up_is_given_back(
-    place: Place, proxies: list[Proxy], tmp_path: Path
+    place: Place, network: Network, tmp_path: Path
 ) -> None:
     # The server does not notice that its client is gone while it waits for a lock: the claim comes true when nobody
     # asks for it any more.
     async with nodes_playing(
-        Piece(jobs=20, seconds=9), place.effects, tmp_path, 0, place.url(), through(place, proxies[:1])
+        Piece(jobs=20, seconds=9), place.effects, tmp_path, 0, place.url(), network.ways(1)
     ) as conductor:
         blocker = await asyncpg.connect(place.server)
         await asyncio.sleep(3)
         async with blocker.transaction():
             await blocker.execute(f"LOCK TABLE {place.schema}.run IN SHARE MODE")
             await asyncio.sleep(0.5)
-            proxies[0].drop()
+            network.proxies[0].drop()
             await asyncio.sleep(0.5)
         await blocker.close()
         await conductor.come_to_an_end()
@@ -166,24 +210,52 @@ async def test_a_claim_that_is_committed_after_its_connection_was_given_up_is_gi
     assert verdict.rescued == 0
 
 
-async def test_a_finish_whose_answer_was_lost_is_recorded_once(
-    place: Place, proxies: list[Proxy], tmp_path: Path
-) -> None:
+async def test_a_finish_whose_answer_was_lost_is_recorded_once(place: Place, network: Network, tmp_path: Path) -> None:
     # One node, so that nobody else could end its runs, and jobs that are all due at once.
     async with nodes_playing(
-        Piece(jobs=16, seconds=4, step=4), place.effects, tmp_path, 0, place.url(), through(place, proxies[:1])
+        Piece(jobs=16, seconds=4, step=4), place.effects, tmp_path, 0, place.url(), network.ways(1)
     ) as conductor:
         while not await place.effects.count():
-            proxies[0].swallow()
+            network.proxies[0].swallow()
             await asyncio.sleep(0.05)
-            proxies[0].drop()
-            proxies[0].heal()
+            network.proxies[0].drop()
+            network.proxies[0].heal()
             await asyncio.sleep(0.3)
         await conductor.come_to_an_end()
         verdict = await conductor.judge()
 
     assert_all_is_well(verdict, conductor)
     assert verdict.ran_twice == 0
+
+
+async def test_a_node_that_is_stopped_in_the_middle_of_a_step_holds_nobody_up(place: Place) -> None:
+    stopped, other = PostgresStore(place.server, schema=place.schema), PostgresStore(place.server, schema=place.schema)
+    clock = SystemClock()
+    await stopped.open("default", Limits(), clock)
+    await other.open("default", Limits(), clock)
+    due = clock.now() + 60 * SECOND
+    spec = JobSpec("job", "job", "support.effect_node:note", Once(to_datetime(due)))
+    await other.put_jobs(PutMode.INSERT, [PutItem(spec, due, due)])
+    holds = asyncio.Event()
+
+    async def stop_in_the_middle(connection: asyncpg.Connection) -> None:
+        async with connection.transaction():
+            await connection.execute(f"SELECT FROM {place.schema}.timer FOR UPDATE")
+            holds.set()
+            await asyncio.sleep(20)
+            await connection.execute("SELECT 1")
+
+    step = asyncio.ensure_future(stopped._steps_lane.run(stop_in_the_middle))
+    await holds.wait()
+    begun = clock.elapsed()
+    paused = await other.pause_jobs(Selection(ids=("job",)))
+
+    assert [job.paused for job in paused] == [True]
+    assert clock.elapsed() - begun < 4
+    step.cancel()
+    await asyncio.gather(step, return_exceptions=True)
+    await stopped.close()
+    await other.close()
 
 
 @pytest.mark.parametrize("lost", ["no listener", "ended listeners"])

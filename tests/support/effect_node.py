@@ -33,9 +33,6 @@ from asched.model import Overlap
 from asched.store import Beat, Claim, Claimed, NodeInfo, Store
 from asched.stores import open_url
 
-WORK = 0.3
-"""Seconds that a job at work takes before its effect."""
-
 
 @dataclass(frozen=True)
 class Orders:
@@ -53,6 +50,8 @@ class Orders:
     """Seconds by which its wall clock is wrong."""
     answers_take: float = 0.0
     """Seconds from the answer to a claim to its arrival: a slow network."""
+    work: float = 0.3
+    """Seconds that a job at work takes before its effect."""
     hang: float = 3.0
     """Seconds for which SIGUSR1 holds its event loop."""
     stop_timeout: float = 15.0
@@ -161,7 +160,7 @@ def note_in_thread() -> None:
 
 async def work() -> None:
     late = is_late()
-    await asyncio.sleep(WORK)
+    await asyncio.sleep(NODE.orders.work)
     await leave_effect(late)
 
 
