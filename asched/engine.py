@@ -435,11 +435,12 @@ class Engine:
         """Add timers that arose here, if they lie within the window, and wake up for them."""
         if not timers:
             return
-        self._keep(timers)
+        earliest = min([timer.due for timer in timers])
+        if self._horizon is None or earliest <= self._horizon:
+            self._keep(timers)
+            self._trim()
         if self._looking:
             self._arrived.extend(timers)
-        self._trim()
-        earliest = min([timer.due for timer in timers])
         self.store.wake(self.epoch, earliest)
         if earliest <= self._wakes_at:
             self._wake()

@@ -45,6 +45,11 @@ class Registry:
     def names(self) -> frozenset[str]:
         return frozenset(self._functions)
 
+    def known(self, func: Callable[..., Any]) -> Function | None:
+        """Return the function as it was registered, if it was."""
+        name = self._name_of(func)
+        return None if name is None else self._functions[name]
+
     def find(self, func_name: str, func_module: str) -> Function:
         """Return the function of this name; ``__main__`` is understood as the module that runs.
 
@@ -74,9 +79,9 @@ class Registry:
             raise InvalidArgument(f"{func!r} is not callable; give a function, not its result", field="func")
         if name is not None:
             return self._register_named(func, name)
-        known = self._name_of(func)
+        known = self.known(func)
         if known is not None:
-            return self._functions[known], False
+            return known, False
         own_name, stable = _own_name(func)
         if stable:
             holder = self._functions.get(own_name)

@@ -43,6 +43,7 @@ from asched.model import (
     Node,
     Origin,
     Page,
+    Policy,
     Reason,
     RunStatus,
     Statistics,
@@ -700,7 +701,7 @@ class Scheduler:
         if isinstance(func, str):
             module, _, name = func.rpartition(":")
             return self._registry.find(name, module)
-        return self._register(func)[0]
+        return self._registry.known(func) or self._register(func)[0]
 
     def _check_storable(self, trigger: Trigger) -> None:
         if self.store.caps.durable and not is_storable(trigger):
@@ -810,16 +811,20 @@ class Scheduler:
             )
         if not isinstance(changes.get("paused", False), bool):
             raise InvalidArgument(f"paused must be True or False, not {changes['paused']!r}", field="paused")
-        policy = spec.policy
-        words = policy._asdict() | {key: changes[key] for key in changes.keys() & policy._asdict().keys()}
-        args, kwargs = decode_arguments(spec.payload)
+        policy, payload = spec.policy, spec.payload
+        words = {key: changes[key] for key in Policy._fields if key in changes}
+        if words:
+            policy = make_policy(**(policy._asdict() | words))
+        if "args" in changes or "kwargs" in changes:
+            args, kwargs = decode_arguments(payload)
+            payload = encode_arguments(changes.get("args", args), changes.get("kwargs", kwargs))
         edited = spec._replace(
             name=check_label(changes["name"], "name") if "name" in changes else spec.name,
             func=self._function(changes["func"]).name if "func" in changes else spec.func,
             group=check_label(changes["group"], "group") if "group" in changes else spec.group,
             tags=check_tags(changes["tags"]) if "tags" in changes else spec.tags,
-            payload=encode_arguments(changes.get("args", args), changes.get("kwargs", kwargs)),
-            policy=make_policy(**words),
+            payload=payload,
+            policy=policy,
             starting=check_instant(changes["starting"], "starting") if "starting" in changes else spec.starting,
             until=check_instant(changes["until"], "until") if "until" in changes else spec.until,
             max_runs=_check_max_runs(changes["max_runs"]) if "max_runs" in changes else spec.max_runs,

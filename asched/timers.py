@@ -114,7 +114,6 @@ class Timers(Generic[T]):
 
     def ascending(self) -> Iterator[T]:
         """Yield the items earliest first and leave them in. Do not change the heap meanwhile."""
-        # Stale entries gather at the top, where items come due; without first_due() every look would pass all of them.
         items = self.items
         seen = -1
         for entry in self._sorted() if len(self._heap) <= _SORTED_AT_ONCE else self._best_first():
@@ -130,6 +129,7 @@ class Timers(Generic[T]):
         # A sorted list is a heap as well, and sorting it again when little has changed is O(n).
         self._heap.sort()
         self._in_order = True
+        # Stale entries gather at the top, where items come due; left there, every look would pass all of them.
         self.first_due()
         return self._heap
 

@@ -76,18 +76,27 @@ _FEED = 16_384
 class _Job:
     """A job: its spec and what changes with every occurrence. Small, because there may be a million."""
 
-    __slots__ = ("created", "past", "paused", "rev", "serial", "spec", "timer", "updated", "version")
+    __slots__ = ("created", "due", "id", "past", "paused", "planned", "rev", "spec", "updated", "version")
 
     def __init__(self, spec: JobSpec, serial: int, now: int) -> None:
         self.spec = spec
-        self.serial = serial
+        self.id = serial
+        """Its serial number, by which the heap knows it."""
+        self.planned: int | None = None
+        """Its next occurrence, if it has one, and the instant to act."""
+        self.due = 0
         self.version = 1
         self.rev = 0
         self.created = now
         self.updated = now
         self.paused = False
-        self.timer: Timer | None = None
         self.past: _Past | None = None
+
+    @property
+    def timer(self) -> Timer | None:
+        # Made when it is asked for: kept, it would be a fourth object of each job for the garbage collector to visit.
+        planned = self.planned
+        return None if planned is None else _new(Timer, (self.id, self.rev, self.due, planned, self.spec, 0, None))
 
 
 class _Past:
@@ -241,6 +250,43 @@ class MemoryStore:
             schedulers that share a process die together, and nobody wakes up to give signs.
     """
 
+    # Beyond thirty attributes the interpreter no longer finds those of a plain object by their place.
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_dead",
+        "_declarations",
+        "_epoch",
+        "_feed",
+        "_feed_end",
+        "_fence",
+        "_functions",
+        "_generations",
+        "_history",
+        "_ids",
+        "_in_order",
+        "_jobs",
+        "_lease",
+        "_limits",
+        "_namespace",
+        "_nodes",
+        "_plain",
+        "_ran",
+        "_revision",
+        "_runs",
+        "_serial",
+        "_since",
+        "_timers",
+        "_tombstones",
+        "_total_failures",
+        "_total_runs",
+        "_turn",
+        "_unlisted",
+        "_users",
+        "_waiting",
+        "caps",
+    )
+
     def __init__(self, *, lease: float = float("inf")) -> None:
         self.caps = StoreCaps(
             name="memory",
@@ -257,7 +303,8 @@ class MemoryStore:
         self._clock: Clock
         self._limits = Limits()
         self._jobs: dict[str, _Job] = {}
-        self._timers: dict[str, Timers[Timer]] = {}
+        self._timers: dict[str, Timers[_Job | Timer]] = {}
+        """By function: the jobs by their next occurrence, and the timers of waiting runs."""
         self._waiting: dict[int, Timer] = {}
         self._runs: dict[int, _Run] = {}
         self._plain: dict[int, _Plain] = {}
@@ -434,8 +481,7 @@ class MemoryStore:
             if newer or (spec.generation == job.spec.generation and spec.func != job.spec.func):
                 self._drop_timer(job)
                 job.spec = job.spec._replace(func=spec.func, generation=spec.generation)
-                timer = job.timer
-                self._set_timer(job, timer.planned if timer else None, timer.due if timer else None)
+                self._set_timer(job, job.planned, job.due)
                 self._renew_timers(job)
             return Put(PutStatus.KEPT, self._record(job), None if job.paused else job.timer)
         if job.spec.generation > spec.generation:
@@ -453,7 +499,7 @@ class MemoryStore:
         renamed: dict[int, _Plain] = {
             plain[0]: (*plain[:2], job_id, *plain[3:])
             for plain in self._plain.values()
-            if plain[_JOB_ID] == old_id and plain[_JOB_SERIAL] == job.serial
+            if plain[_JOB_ID] == old_id and plain[_JOB_SERIAL] == job.id
         }
         if renamed:
             self._plain.update((plain[1], plain) for plain in renamed.values())
@@ -487,8 +533,7 @@ class MemoryStore:
                 self._pass(job, item.gap)
             self._set_timer(job, item.planned, item.due)
         else:
-            old = job.timer
-            self._set_timer(job, old.planned if old else None, old.due if old else None)
+            self._set_timer(job, job.planned, job.due)
         self._renew_timers(job)
         self._changed(ChangeKind.JOB, spec.id)
 
@@ -529,8 +574,7 @@ class MemoryStore:
                 continue
             self._touch(job, now)
             job.paused = True
-            if job.timer is not None:
-                self._heap(job).discard(job.serial)
+            self._heap(job).discard(job.id)
             for timer in self._waits(job):
                 if not self._manual(timer):
                     self._heap(job).discard(timer.id)
@@ -546,15 +590,16 @@ class MemoryStore:
                 continue
             self._touch(job, now)
             job.paused = False
-            if job.timer is not None:
-                gap, planned = passed_while_paused(job.spec, job.timer.planned, now)
-                due = job.timer.due
+            if job.planned is not None:
+                gap, planned = passed_while_paused(job.spec, job.planned, now)
+                due = job.due
                 if gap is not None:
                     self._pass(job, gap)
                     due = jittered(job.spec, planned, random.random) or 0
                 self._set_timer(job, planned, due if planned is not None else None)
-            if job.timer is not None:
-                timers.append(job.timer)
+            timer = job.timer
+            if timer is not None:
+                timers.append(timer)
             timers.extend(self._renew_timers(job))
             resumed.append(self._record(job))
         return resumed, timers
@@ -611,7 +656,7 @@ class MemoryStore:
         self._in_order = None
         self._ran.pop(job.spec.id, None)
         self._drop_timer(job)
-        job.timer = None
+        job.planned = None
         job.rev = -1
         if job.past is not None:
             for run in job.past.recent:
@@ -619,24 +664,24 @@ class MemoryStore:
         self._changed(ChangeKind.JOB_REMOVED, job.spec.id)
 
     def _record(self, job: _Job) -> JobRecord:
-        spec, timer, past = job.spec, job.timer, job.past
+        spec, planned, past = job.spec, job.planned, job.past
+        due = None if planned is None else job.due
         resolved = spec.func in self._functions and (spec.origin is _API or spec.id in self._declarations)
-        planned, due = (timer.planned, timer.due) if timer is not None else (None, None)
         if past is None:
             state = (
-                spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
+                spec, job.id, job.version, job.created, job.updated, job.paused, planned, due,
                 0, _NO_COUNTS, 0, None, None, resolved,
             )  # fmt: skip
             return _new(JobRecord, state)
         return JobRecord(
-            spec, job.serial, job.version, job.created, job.updated, job.paused, planned, due,
+            spec, job.id, job.version, job.created, job.updated, job.paused, planned, due,
             len(past.active), Counts(past.runs, past.failures, past.retries), past.planned_runs,
             past.last_run, past.last_status, resolved,
         )  # fmt: skip
 
     # Timers
 
-    def _heap(self, job: _Job) -> Timers[Timer]:
+    def _heap(self, job: _Job) -> Timers[_Job | Timer]:
         heap = self._timers.get(job.spec.func)
         if heap is None:
             heap = self._timers[job.spec.func] = Timers()
@@ -644,25 +689,25 @@ class MemoryStore:
 
     def _set_timer(self, job: _Job, planned: int | None, due: int | None) -> None:
         """Move the job's timer; every move is a new revision."""
-        job.rev = rev = job.rev + 1
-        serial, spec = job.serial, job.spec
-        heap = self._timers.get(spec.func)
+        job.rev += 1
+        func = job.spec.func
+        heap = self._timers.get(func)
         if heap is None:
-            heap = self._timers[spec.func] = Timers()
+            heap = self._timers[func] = Timers()
         if planned is None or due is None:
-            heap.discard(serial)
-            job.timer = None
+            heap.discard(job.id)
+            job.planned = None
             return
-        job.timer = timer = _new(Timer, (serial, rev, due, planned, spec, 0, None))
+        job.planned, job.due = planned, due
         if not job.paused:
-            heap.add(timer)
+            heap.add(job)
 
     def _drop_timer(self, job: _Job) -> None:
         """Take everything of the job out of its heap, before its function changes or it goes."""
         heap = self._timers.get(job.spec.func)
         if heap is None:
             return
-        heap.discard(job.serial)
+        heap.discard(job.id)
         for timer in self._waits(job):
             heap.discard(timer.id)
 
@@ -705,11 +750,14 @@ class MemoryStore:
         heaps.sort(key=_earliest)
         for heap in heaps:
             count = 0
-            for timer in heap.ascending():
-                if timer.due > until or count == limit:
-                    cut = timer.due - 1 if cut is None else min(cut, timer.due - 1)
+            for item in heap.ascending():
+                if item.due > until or count == limit:
+                    cut = item.due - 1 if cut is None else min(cut, item.due - 1)
                     break
-                if timer.spec.origin is _API or timer.spec.id in declared:
+                spec = item.spec
+                if spec.origin is _API or spec.id in declared:
+                    timer = item.timer if isinstance(item, _Job) else item
+                    assert timer is not None
                     found.append(timer)
                     count += 1
             if heap is not heaps[0]:
@@ -737,10 +785,10 @@ class MemoryStore:
                 answers.append(self._claim_waiting(node, timer, token, latest, now))
                 continue
             job = jobs.get(spec.id)
-            if job is None or job.rev != rev or job.serial != serial or job.paused:
+            if job is None or job.rev != rev or job.id != serial or job.paused:
                 answers.append(self._known(node, token, job))
                 continue
-            if job.timer is None or job.timer.due > latest:
+            if job.planned is None or job.due > latest:
                 answers.append(Claimed(Grant.EARLY, token))
                 continue
             past = job.past
@@ -1108,7 +1156,7 @@ class MemoryStore:
             run_id, spec = run.id, job.spec
             del self._runs[run_id]
             self._plain[run_id] = kept = (
-                turn, run_id, spec.id, spec.func, job.serial, run.planned, run.due, run.started, run.ended, run.fence,
+                turn, run_id, spec.id, spec.func, job.id, run.planned, run.due, run.started, run.ended, run.fence,
                 run.node, run.payload,
             )  # fmt: skip
         else:
@@ -1121,8 +1169,11 @@ class MemoryStore:
             past.recent = (*recent, kept)
         elif most:
             past.recent = (*recent[1:], kept)
-            if not self._is_listed(recent[0]):
-                self._forget(recent[0])
+            oldest = recent[0]
+            if not isinstance(oldest, tuple):
+                self._forget(oldest)
+            elif oldest[0] <= self._unlisted:
+                self._plain.pop(oldest[1], None)
         self._history.append(kept)
         if len(self._history) > self._limits.history:
             self._unlist()
@@ -1148,7 +1199,7 @@ class MemoryStore:
             return
         if isinstance(kept, tuple):
             job = self._jobs.get(kept[_JOB_ID])
-            if job is not None and job.serial != kept[_JOB_SERIAL]:
+            if job is not None and job.id != kept[_JOB_SERIAL]:
                 job = None
         else:
             if kept.more is not None and kept.more.dead:
@@ -1159,7 +1210,7 @@ class MemoryStore:
             return
         past = job.past
         assert past is not None
-        lasting = job.timer is not None or job.spec.origin is Origin.DECLARED or past.active
+        lasting = job.planned is not None or job.spec.origin is Origin.DECLARED or past.active
         if lasting and past.recent and _turn(kept) >= _turn(past.recent[0]):
             return
         self._drop(kept)
@@ -1335,14 +1386,14 @@ def _batch() -> int:
 
 
 def _serial(job: _Job) -> int:
-    return job.serial
+    return job.id
 
 
 def _due_order(timer: Timer) -> tuple[int, int]:
     return timer.due, timer.id
 
 
-def _earliest(heap: Timers[Timer]) -> int:
+def _earliest(heap: Timers[_Job | Timer]) -> int:
     first = next(heap.ascending(), None)
     return MAX_INSTANT if first is None else first.due
 

@@ -203,8 +203,8 @@ class PostgresStore:
         self._feed_floor = 0
         self._feed_swept = 0.0
         lane = self._lane
-        self._loop_lane = lane(plan=_BY_INDEX)
-        self._ends_lane = lane(plan=_BY_INDEX)
+        self._loop_lane = lane(plan=_BY_KEY)
+        self._ends_lane = lane(plan=_BY_KEY)
         self._steps_lane = lane()
         self._lists_lane = lane()
         self._beat_lane = lane(timeout=max(0.2, lease / 3))
@@ -320,6 +320,7 @@ class PostgresStore:
             )
         )
         self._nodes[epoch] = _Node(info)
+        self._schedule.forget_abilities()
         return epoch
 
     async def announce(self, epoch: int, info: NodeInfo) -> None:
@@ -332,6 +333,7 @@ class PostgresStore:
             )
         )
         node.info = info
+        self._schedule.forget_abilities()
 
     async def heartbeat(self, epoch: int) -> Beat:
         lease = int(self.caps.lease * SECOND)
@@ -359,6 +361,7 @@ class PostgresStore:
         return timers
 
     def _gone(self, epoch: int) -> None:
+        self._schedule.forget_abilities()
         node = self._nodes.pop(epoch, None)
         if node is not None:
             node.hinted.set()
@@ -384,7 +387,7 @@ class PostgresStore:
             await self._steps_lane.run(lambda own: schedule.add_functions(own, functions))
         if connection is not None:
             return await self._put_inside(_checked(connection), mode, items)
-        return await self._step(self._steps_lane, lambda step: step.put_jobs(mode, items))
+        return await self._step(self._steps_lane, lambda step: step.put_jobs(mode, items), begin=False)
 
     async def _put_inside(self, connection: Connection, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
         for _ in range(_TRIES):
@@ -397,7 +400,6 @@ class PostgresStore:
             step = Step(outside, connection)
             try:
                 async with connection.transaction():
-                    await step.begin()
                     answers = await step.put_jobs(mode, items)
                     await step.write()
                 return answers
@@ -471,7 +473,7 @@ class PostgresStore:
                 return []
             others = [*left, *others] if left else others
         if others:
-            found = await self._step(self._loop_lane, lambda step: step.claim(epoch, others), epoch)
+            found = await self._step(self._loop_lane, lambda step: step.claim(epoch, others), epoch, begin=False)
             if not found and not answers:
                 return []
             # The lease may have run out between the two; what had been started by then stands.
@@ -723,12 +725,19 @@ class PostgresStore:
     async def _read(self, work: Callable[[Pages], Awaitable[T]]) -> T:
         return await self._lists_lane.run(lambda connection: work(Pages(self._schedule, connection)))
 
-    async def _step(self, lane: _Lane, work: Callable[[Step], Awaitable[T]], epoch: int = 0) -> T:
-        """Do one step in one transaction, again if another one stood in its way, and tell of it afterwards."""
+    async def _step(
+        self, lane: _Lane, work: Callable[[Step], Awaitable[T]], epoch: int = 0, *, begin: bool = True
+    ) -> T:
+        """Do one step in one transaction, again if another one stood in its way, and tell of it afterwards.
+
+        Args:
+            begin: False where the work reads the clock itself.
+        """
 
         async def once(connection: Connection) -> tuple[T, Step]:
             step = Step(self._schedule, connection)
-            await step.begin()
+            if begin:
+                await step.begin()
             answer = await work(step)
             await step.write(epoch)
             return answer, step
@@ -775,9 +784,9 @@ class PostgresStore:
         )
 
 
-# The statements of the loop go to a few rows of large tables by their keys. A plan that was made while the tables were
-# small, and is then kept, must not read them from one end to the other.
-_BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+# The statements of the loop go to some rows of large tables by their keys, with batches of one or of hundreds. A plan
+# that is made once for all of them, while the tables are small, is a disaster later; making one takes 0.5 ms.
+_BY_KEY = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off"}
 
 _OPTIONS: dict[str, Callable[[str], object]] = {
     "schema": str,
@@ -829,7 +838,8 @@ class _Lane:
                     self._connection = await self._connect()
                 return await work(self._connection)
             except Exception as error:
-                if not _is_fault(error):
+                # The driver has one class for a connection that it has given up and for a call that it cannot make.
+                if not _is_fault(error) and not (_is_refusal(error) and self._is_lost()):
                     raise
                 self._drop()
                 raise _unavailable(self._place(), error) from error
@@ -839,6 +849,9 @@ class _Lane:
                 raise
             finally:
                 offload.end()
+
+    def _is_lost(self) -> bool:
+        return self._connection is None or self._connection.is_closed()
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -854,7 +867,7 @@ class _Lane:
             try:
                 await connection.close(timeout=1.0)
             except Exception as error:
-                if not _is_fault(error):
+                if not _is_fault(error) and not _is_refusal(error):
                     raise
             finally:
                 offload.end()
@@ -903,7 +916,7 @@ class _Hints:
         try:
             await self._say(connection, list(waiting.items())[:200])
         except Exception as error:
-            if not _is_fault(error):
+            if not _is_fault(error) and not _is_refusal(error):
                 raise
             connection.terminate()
 
@@ -948,7 +961,7 @@ class _Hints:
                 self._connection = None
                 return
             except Exception as error:
-                if not _is_fault(error):
+                if not _is_fault(error) and not _is_refusal(error):
                     raise
                 if not warned:
                     log.warning("no hints until the connection for them is back: %s", masked(str(error)))
@@ -1074,8 +1087,6 @@ def _is_fault(error: Exception) -> bool:
         (
             OSError,  # TimeoutError and ConnectionError among them
             asyncpg.PostgresConnectionError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
             asyncpg.InvalidAuthorizationSpecificationError,
@@ -1092,6 +1103,12 @@ def _is_fault(error: Exception) -> bool:
             asyncpg.DuplicatePreparedStatementError,
         ),
     )
+
+
+def _is_refusal(error: Exception) -> bool:
+    import asyncpg
+
+    return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
 
 
 def _unavailable(place: str, error: Exception) -> StoreUnavailable:

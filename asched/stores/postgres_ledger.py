@@ -13,6 +13,7 @@ is committed.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,6 +103,7 @@ _SPEC_COLUMNS = 13
 # In a row of ``job``, after the spec, its function's name, version, created and updated.
 _TIMER_COLUMN = _SPEC_COLUMNS + 4
 _RUN_COLUMNS = len(RunRow._fields)
+_ABILITIES_FOR = 1.0
 # Specs kept in memory; a job of ours is 0.5 to 1 KiB with its trigger.
 _SPECS = 20_000
 
@@ -144,6 +146,11 @@ class Schedule:
         self._specs: dict[int, tuple[int, JobSpec]] = {}
         self._nodes: dict[int, tuple[int, NodeInfo]] = {}
         self._abilities = _Abilities(frozenset(), frozenset())
+        self._abilities_until = float("-inf")
+
+    def forget_abilities(self) -> None:
+        """Ask again next time: a node of this process has come, gone or learned something."""
+        self._abilities_until = float("-inf")
 
     def spec(self, serial: int, edition: int) -> JobSpec | None:
         known = self._specs.get(serial)
@@ -158,7 +165,14 @@ class Schedule:
         return spec_of(row, row[_SPEC_COLUMNS], self.triggers)
 
     async def abilities(self, connection: Connection) -> _Abilities:
-        """Return what the nodes can run. What they say of themselves is read again only where it has changed."""
+        """Return what the nodes can run, at most a second ago.
+
+        What they say of themselves is read again only where it has changed.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._abilities_until:
+            return self._abilities
+        self._abilities_until = now + _ABILITIES_FOR
         revs = dict(await connection.fetch(self.sql["node_revs"], self.ns))
         known = self._nodes
         unknown = [epoch for epoch, rev in revs.items() if epoch not in known or known[epoch][0] != rev]
@@ -583,12 +597,15 @@ class Step(Pages):
     async def _write_jobs(self) -> None:
         ns, added, edited = self.schedule.ns, self._added, list(self._edited.values())
         if added:
-            rows: list[tuple[object, ...]] = [(job.serial, job.func, job.created, *spec_row(job.spec)) for job in added]
+            rows: list[tuple[object, ...]] = [
+                (
+                    job.serial, job.func, job.created, *spec_row(job.spec), job.planned, job.due, job.paused, job.gap,
+                )
+                for job in added
+            ]  # fmt: skip
             [written] = await self._row("add_jobs", ns, *_columns(rows))
             if written != len(rows):
                 raise Overtaken
-            timers = [(job.serial, job.func, job.planned, job.due, job.paused, job.declared, job.gap) for job in added]
-            await self._fetch("add_timers", ns, *_columns(timers))
         if edited:
             rows = [(job.serial, job.func, job.version, job.updated, *spec_row(job.spec)) for job in edited]
             await self._fetch("change_jobs", *_columns(rows))
@@ -1250,17 +1267,18 @@ class _Puts:
 
     async def answers(self) -> list[Put]:
         step, ns = self._step, self._schedule.ns
-        wanted = [name for item in self._items for name in (item.spec.id, *item.aliases)]
-        taken = await step.take(row[0] for row in await step._fetch("serials_by_id", ns, wanted))
+        ids = list({item.spec.id for item in self._items})
+        wanted = list({name for item in self._items for name in (item.spec.id, *item.aliases)})
+        numbers = 0 if self._mode is PutMode.UPDATE else len(ids)
+        step.now, known, self._serials = await step._row("look_before_put", ns, wanted, numbers, ids)
+        self._serials.reverse()
+        taken = await step.take(known)
         if taken:
             await step.read_rows(taken)
             await step.read_gaps()
         self._known = {job.spec.id: job for job in taken if not job.gone}
         if self._mode is PutMode.DECLARE:
             self._tombstones = dict(await step._fetch("tombstones", ns, wanted))
-        missing = sum(1 for item in self._items if item.spec.id not in self._known)
-        if missing and self._mode is not PutMode.UPDATE:
-            self._serials = [row[0] for row in await step._fetch("serials", missing)][::-1]
         able = await self._schedule.abilities(step.connection)
         puts = []
         for item in self._items:
@@ -1332,7 +1350,7 @@ class _Puts:
         spec_row(spec)  # what has no stored form is refused before anything is written
         planned, due = (item.planned, item.due) if item.due is not None else (None, None)
         job = _Job((
-            self._serials.pop(), self._schedule.functions[spec.func], 1, 1, planned, due, item.paused,
+            self._number(), self._schedule.functions[spec.func], 1, 1, planned, due, item.paused,
             spec.origin is Origin.DECLARED, False, 0, False, 0, 0, 0, 0, None, None, None,
         ))  # fmt: skip
         job.spec = spec
@@ -1345,6 +1363,12 @@ class _Puts:
         self._known[spec.id] = job
         step._changed(ChangeKind.JOB, spec.id)
         return PutStatus.ADDED, job, None if item.paused else job.timer()
+
+    def _number(self) -> int:
+        # A job that was there is gone by the time it is held: it has to be looked for again.
+        if not self._serials:
+            raise Overtaken
+        return self._serials.pop()
 
     def _replace(
         self, job: _Job, spec: JobSpec, item: PutItem, paused: bool, replan: bool

@@ -19,7 +19,9 @@ it, so ``await connection.commit()`` is one hop for a whole transaction.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -87,8 +89,9 @@ _CACHE_KIB = 64 * 1024
 
 # Pages of the log, 16 MiB, after which it is written back. Timers lie scattered, and a page that was changed twice
 # meanwhile is written once: four times SQLite's default brings a third more runs a second among a million timers, and
-# one commit in twenty then takes some 50 ms.
-_CHECKPOINT = 4096
+# one commit in twenty then takes some 50 ms. On a small disk the log must leave room for the database it is written
+# back to: it takes at most this share of what is free.
+_CHECKPOINT, _PAGE, _LOG_SHARE = 4096, 4096, 1 / 8
 
 # Statements that a connection keeps prepared; there are about 110.
 _STATEMENTS = 160
@@ -322,7 +325,8 @@ class SQLiteStore:
             raise StoreUnavailable(f"{self.path} cannot use a write-ahead log here; SQLite needs a local file system")
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+        room = int(shutil.disk_usage(self.path.parent).free * _LOG_SHARE / _PAGE)
+        db.execute(f"PRAGMA wal_autocheckpoint = {max(1, min(_CHECKPOINT, room))}")
         db.execute("BEGIN IMMEDIATE")
         try:
             migrate(db, version)
@@ -451,7 +455,8 @@ class SQLiteStore:
         return await self._write(lambda ledger: ledger.release(epoch, tokens))
 
     async def claims(self, epoch: int) -> list[Live]:
-        return await self._looks.call(lambda pages: pages.claims(epoch))
+        # An engine asks this to learn whether a store that was away is back. A full disk can be read.
+        return await self._write(lambda ledger: ledger.claims_after_a_write(epoch))
 
     async def enqueue(self, items: Sequence[Enqueue]) -> list[Enqueued]:
         return await self._write(lambda ledger: ledger.enqueue(items))
@@ -687,11 +692,15 @@ def _write(db: sqlite3.Connection, ledger: Ledger, calls: Sequence[_Call[Any]]) 
         for call in calls:
             call.answer = call.work(ledger)
         sqlite3.Connection.commit(db)
-    except BaseException:
+    except BaseException as error:
         ledger.forget_all()
         # A full disk has rolled it back already.
         if db.in_transaction:
             db.rollback()
+        if _code(error) == sqlite3.SQLITE_FULL:
+            # What the log holds may fit into the database as it is; then the log begins anew in the room it has.
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         raise
 
 
@@ -739,12 +748,16 @@ _AWAY = frozenset(
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
+def _code(error: BaseException) -> int:
+    # An extended code has the plain one in its lowest byte.
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
 def _away(path: Path, error: BaseException) -> BaseException:
     """Return the error of the contract for one of SQLite's."""
     if not isinstance(error, sqlite3.Error):
         return error
-    # An extended code has the plain one in its lowest byte.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = _code(error)
     if code in _DAMAGED:
         return StoreUnavailable(
             f"{path} is damaged, or no SQLite database at all ({error}); nothing was written to it. Restore it from a "

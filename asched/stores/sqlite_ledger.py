@@ -722,6 +722,11 @@ class Ledger(Pages):
             if found is not None:
                 self._changed(ChangeKind.RUN, found[0])
 
+    def claims_after_a_write(self, epoch: int) -> list[Live]:
+        """Answer only where something can be written."""
+        self._number("next_fences", 1)
+        return self.claims(epoch)
+
     # The life of a run
 
     def _take(self, statement: str, *values: object) -> list[_Open]:

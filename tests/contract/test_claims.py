@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from support.clocks import SettableClock
 from support.nodes import FAR, Actor, at, history, ids, item, job, outcomes, run, spec
 
@@ -335,3 +336,45 @@ async def test_the_edge_of_the_lease_is_the_same_for_claim_and_reap(
         granted = await store.claim(node.epoch, [node.claim_of(timer)])
         reaped = await store.reap()
         assert bool(granted) != bool(reaped)
+
+
+@pytest.mark.parametrize("number", [8, 9, 65, 500])
+async def test_a_batch_of_any_size_is_answered_in_its_order(store: Store, node: Actor, number: int) -> None:
+    number = min(number, store.caps.claim_batch)
+    busy, once, paused = number // 2, 3, 5
+    jobs = [spec(f"job-{n}", policy=Policy(max_retries=0), payload=b"[[%d],{}]" % n) for n in range(number)]
+    jobs[once] = jobs[once]._replace(max_runs=1)
+    await node.add(*jobs)
+    timers = sorted(await node.due(limit=number), key=lambda timer: int(timer.spec.id.partition("-")[2]))
+    active = await node.claim(timers[busy])
+    assert active.next is not None
+    timers[busy] = active.next
+    await node.move_to(active.next.due)
+    await store.pause_jobs(ids(f"job-{paused}"))
+    claims = [node.claim_of(timer) for timer in timers]
+
+    granted = await store.claim(node.epoch, claims)
+
+    expected = [Grant.STARTED] * number
+    expected[busy], expected[paused] = Grant.PASSED, Grant.STALE
+    assert [claimed.grant for claimed in granted] == expected
+    assert [claimed.token for claimed in granted] == [claim.token for claim in claims]
+    started = [claimed for claimed in granted if claimed.grant is Grant.STARTED]
+    fences = [claimed.fence for claimed in started]
+    assert fences == sorted(set(fences))
+    assert granted[once].next is None
+    assert all(claimed.next is not None for claimed in started if claimed is not granted[once])
+    ends = [node.end_of(claimed.token, result=b"%d" % claimed.token) for claimed in started]
+    ends[1] = node.end_of(ends[1].token, RunStatus.FAILED)
+    ends[2] = ends[2]._replace(token=node.token())
+    accepted, _ = await store.finish(node.epoch, [*ends, node.end_of(active.token)])
+    assert accepted == [index != 2 for index in range(len(ends) + 1)]
+    records = await store.get_runs([claimed.run_id for claimed in started])
+    statuses = [record.status for record in records if record is not None]
+    assert statuses == [_status_after(index) for index in range(len(started))]
+    assert records[-1] is not None
+    assert (records[-1].result, records[-1].payload) == (b"%d" % started[-1].token, b"[[%d],{}]" % (number - 1))
+
+
+def _status_after(index: int) -> RunStatus:
+    return {1: RunStatus.FAILED, 2: RunStatus.RUNNING}.get(index, RunStatus.SUCCEEDED)

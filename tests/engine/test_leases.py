@@ -92,6 +92,8 @@ async def test_what_was_granted_too_late_does_not_begin_and_runs_once_the_lease_
 async def test_a_node_past_its_lease_waits_without_asking_the_store_again_and_again(
     store: Remote, clock: VirtualClock, journal: Journal
 ) -> None:
+    # Of a store that is polled the next look is overdue all the time.
+    store.caps = store.caps._replace(poll=1.0)
     async with scheduler_on(store, clock, journal):
         store.beats_are_lost = True
         await clock.sleep_until(at(1_000))

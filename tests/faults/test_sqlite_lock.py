@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pytest
 
 from asched.clock import SystemClock
 from asched.errors import StoreLocked
-from asched.store import Limits
+from asched.store import JobFilter, Limits
 from asched.stores.sqlite import SQLiteStore
 
 pytestmark = [
@@ -26,7 +28,7 @@ pytestmark = [
 OWNER = """
 import asyncio, os, sys
 from asched.clock import SystemClock
-from asched.store import Limits
+from asched.store import JobFilter, Limits
 from asched.stores.sqlite import SQLiteStore
 
 async def main():
@@ -48,10 +50,13 @@ asyncio.run(main())
 
 
 @contextmanager
-def owner(path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def owner(path: Path, *options: str, program: str = OWNER) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Another process that has the file open, and its first line."""
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(path), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-W", "ignore", "-c", program, str(path), *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdin is not None
@@ -148,3 +153,67 @@ async def test_a_lock_file_that_nobody_holds_is_no_obstacle(path: Path) -> None:
     path.with_name("jobs.db.lock").write_text("pid 1 on host elsewhere\n")
 
     await (await opened(path, lock_timeout=0)).close()
+
+
+WRITER = """
+import asyncio, gc, multiprocessing, sqlite3, sys
+from asched import Interval, Scheduler
+
+def child():
+    # It goes as a forked worker goes: objects are collected, connections among them, and descriptors closed.
+    gc.collect()
+
+async def work():
+    pass
+
+async def main():
+    scheduler = Scheduler(f"sqlite:///{sys.argv[1]}")
+    async with scheduler:
+        scheduler.register_function(work, "app:work")
+        added = 0
+        print("open", flush=True)
+        while True:
+            children = [multiprocessing.get_context("fork").Process(target=child) for _ in range(3)]
+            for process in children:
+                process.start()
+            names = [f"job-{added + n}" for n in range(5)]
+            await asyncio.gather(*[scheduler.add_job(work, Interval(seconds=0.01), id=name) for name in names])
+            added += 5
+            await asyncio.to_thread(lambda: [process.join() for process in children])
+            print(added, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_children_that_end_while_the_owner_writes_cost_it_neither_the_lock_nor_a_job(path: Path) -> None:
+    with owner(path, program=WRITER) as (process, _):
+        assert process.stdout is not None
+        for _ in range(10):
+            added = int(process.stdout.readline())
+
+        with pytest.raises(StoreLocked):
+            await opened(path)
+
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("SELECT count(*) FROM asched_job").fetchone()[0] >= added
+
+
+async def test_a_reader_sees_a_whole_schedule_while_another_process_writes_it(path: Path) -> None:
+    with owner(path, program=WRITER) as (process, _):
+        assert process.stdout is not None
+        reader = SQLiteStore(path, read_only=True)
+        await reader.open("default", Limits(), SystemClock())
+        seen = []
+        for _ in range(10):
+            added = int(process.stdout.readline())
+            seen.append((added, (await reader.totals()).jobs))
+        os.kill(process.pid, signal.SIGSTOP)
+        # Nobody waits for an owner that is stopped.
+        page, _ = await reader.list_jobs(JobFilter(), 1_000)
+        await reader.close()
+
+    # Five are added in one transaction, so no reader ever sees three of them.
+    assert all(jobs >= added and jobs % 5 == 0 for added, jobs in seen), seen
+    assert len(page) >= added

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,3 +135,11 @@ def test_public_names_are_in_the_reference() -> None:
     unnamed = [name for name in asched.__all__ if not re.search(rf"\b{re.escape(name)}\b", reference)]
 
     assert [] == unnamed
+
+
+def test_the_tables_of_costs_are_those_of_the_results(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/_table.py", "--check"], cwd=root, capture_output=True, text=True, check=False
+    )
+
+    assert not done.returncode, done.stdout + done.stderr

@@ -1,9 +1,10 @@
 """A process that works on an SQLite store without a scheduler, and says on its output what was acknowledged.
 
-Run as a program it opens the file, registers and then adds, claims and ends at random until it is killed. Each line
-is one acknowledged fact: ``added <job>``, ``started <token> <run> <job>``, ``ended <token> <run> <status>``,
-``deleted <job>``; ``deleting <job>`` comes before the call. ``--early`` breaks the store on purpose: it answers
-before the COMMIT, and must be found out.
+Run as a program it opens the file, registers and then adds, changes, claims and ends at random until it is killed.
+Each line is one acknowledged fact: ``added <job> <first instant>``, ``started <token> <run> <job>``,
+``ended <token> <run> <status>``, ``deleted <job>``, ``changed <job> <what> <value>``; ``deleting <job>`` and
+``changing <job> <what> <value>`` come before the call. ``--early`` breaks the store on purpose: it answers before the
+COMMIT, and must be found out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asched.clock import SystemClock
+from asched.instants import SECOND
 from asched.model import ErrorInfo, JobSpec, OnCrash, Outcome, Policy, RunStatus
 from asched.store import Claim, Claimed, Finish, Grant, Limits, NodeInfo, PutItem, PutMode, PutStatus, Selection, Timer
 from asched.stores import sqlite
@@ -26,6 +28,8 @@ from asched.stores.sqlite import SQLiteStore
 from asched.triggers import Interval
 
 FUNC = "app:work"
+PERIOD = 50_000
+"""Microseconds between two instants of each job."""
 BOOM = ErrorInfo("ValueError", "boom", "Traceback: boom")
 HISTORY = Limits(history=1_000_000, kept_per_job=1_000_000)
 
@@ -56,21 +60,48 @@ class Driver:
         info = NodeInfo("driver", "host", os.getpid(), "0", 0, frozenset({FUNC}), frozenset())
         self._epoch = await self._store.register(info)
         say("ready")
-        await asyncio.gather(self._add(), self._work(), self._delete())
+        await asyncio.gather(self._add(), self._work(), self._change(), self._delete())
 
     async def _add(self) -> None:
-        trigger = Interval(seconds=0.05).bound(self._clock.now(), "UTC")
+        anchor = self._clock.now()
+        trigger = Interval(seconds=PERIOD / SECOND).bound(anchor, "UTC")
         while True:
             items = []
             for _ in range(self._random.randint(1, 5)):
                 self._count += 1
                 job_id = f"job-{self._names}-{self._count}"
                 now = self._clock.now()
-                items.append(PutItem(JobSpec(job_id, job_id, FUNC, trigger, policy=policy_of(job_id)), now, now))
+                first = now - (now - anchor) % PERIOD
+                items.append(PutItem(JobSpec(job_id, job_id, FUNC, trigger, policy=policy_of(job_id)), first, first))
             for put in await self._store.put_jobs(PutMode.INSERT, items):
                 assert put.status is PutStatus.ADDED
                 assert put.record is not None
-                say("added", put.record.spec.id)
+                say("added", put.record.spec.id, put.record.planned)
+
+    async def _change(self) -> None:
+        number = 0
+        while True:
+            await asyncio.sleep(self._random.random() * 0.005)
+            if not self._count:
+                continue
+            number += 1
+            job_id = f"job-{self._names}-{self._random.randint(1, self._count)}"
+            chosen = Selection(ids=(job_id,))
+            what, value = self._random.choice([("paused", "1"), ("paused", "0"), ("name", f"name-{number}")])
+            say("changing", job_id, what, value)
+            if what == "name":
+                [record] = await self._store.get_jobs([job_id])
+                if record is None:
+                    continue
+                renamed = PutItem(record.spec._replace(name=value), None, None, replan=False)
+                [put] = await self._store.put_jobs(PutMode.UPDATE, [renamed])
+                if put.status is not PutStatus.REPLACED:
+                    continue
+            elif value == "1":
+                await self._store.pause_jobs(chosen)
+            else:
+                await self._store.resume_jobs(chosen)
+            say("changed", job_id, what, value)
 
     async def _delete(self) -> None:
         while True:
@@ -104,7 +135,7 @@ class Driver:
     def _claim(self, timer: Timer) -> Claim:
         self._tokens += 1
         token = self._epoch << 32 | self._tokens
-        following = None if timer.attempt else timer.planned + 50_000
+        following = None if timer.attempt else timer.planned + PERIOD
         return Claim(timer, token, True, timer.planned, timer.due, following, following)
 
     def _end(self, claimed: Claimed) -> Finish:

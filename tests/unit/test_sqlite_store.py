@@ -113,6 +113,21 @@ async def test_a_single_run_costs_two_commits(store: SQLiteStore, clock: Settabl
     assert store.commits == before + 2
 
 
+async def test_ends_of_many_runs_are_written_by_one_call(store: SQLiteStore, clock: SettableClock) -> None:
+    node = await Actor.join(store, clock)
+    number = 1_100  # more rows than one statement takes
+    await node.add(*[spec(f"job-{n}") for n in range(number)])
+    timers = await node.due(limit=number)
+    granted = await store.claim(node.epoch, [node.claim_of(timer) for timer in timers])
+
+    accepted, _ = await store.finish(node.epoch, [node.end_of(claimed.token, result=b"1") for claimed in granted])
+
+    assert accepted == [True] * number
+    assert (await store.totals()).runs == number
+    records = await store.get_runs([claimed.run_id for claimed in granted])
+    assert {record and (record.status, record.result) for record in records} == {(RunStatus.SUCCEEDED, b"1")}
+
+
 async def test_no_call_is_answered_before_its_commit(store: SQLiteStore, path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -156,7 +156,9 @@ SELECT ns FROM asched.schedule WHERE name = $1
 INSERT INTO asched.tally (ns, epoch) VALUES ($1, 0) ON CONFLICT DO NOTHING
 
 -- name: next_id
-UPDATE asched.schedule SET next_id = next_id + 1 WHERE ns = $1 RETURNING next_id
+-- Not waited for: the job that takes the number is written later, and what is written later is safe no sooner.
+UPDATE asched.schedule SET next_id = next_id + 1 WHERE ns = $1
+RETURNING next_id, set_config('synchronous_commit', 'off', true)
 
 -- name: generation
 WITH added AS (
@@ -218,17 +220,18 @@ SELECT {timer} FROM asched.timer t WHERE t.job = ANY($1::bigint[]) ORDER BY t.jo
 -- name: jobs_of_runs
 SELECT DISTINCT job FROM asched.run WHERE id = ANY($1::bigint[])
 
+-- name: executed
+-- Hidden from the planner in a CASE: it takes what it knows of these columns, mostly from a moment when the table was
+-- empty, for a reason to read all that the node executes, once for each run of the batch.
+CASE WHEN r.epoch = $2::integer THEN true ELSE false END
+
 -- name: jobs_of_tokens
--- What is added to a column keeps the planner from its index: rows are found by the tokens of the batch, and not among
--- all that the node executes.
-SELECT r.job FROM unnest($1::bigint[]) AS a (token) JOIN asched.run r ON r.id = a.token
-WHERE r.epoch + 0 = $2::integer
+SELECT r.job FROM asched.run r WHERE r.id = ANY($1::bigint[]) AND {executed}
 UNION
-SELECT r.job FROM unnest($1::bigint[]) AS a (token) JOIN asched.run r ON r.token = a.token AND r.token <> r.id
-WHERE r.epoch + 0 = $2::integer
+SELECT r.job FROM asched.run r WHERE r.token = ANY($1::bigint[]) AND r.token <> r.id AND {executed}
 
 -- name: hold_timers
-SELECT t.job FROM asched.timer t WHERE t.job IN ({jobs_of_tokens}) ORDER BY t.job FOR NO KEY UPDATE
+SELECT t.job FROM asched.timer t WHERE t.job = ANY(ARRAY({jobs_of_tokens})) ORDER BY t.job FOR NO KEY UPDATE
 
 -- name: jobs_of_nodes
 SELECT DISTINCT job FROM asched.run WHERE epoch = ANY($1::integer[]) AND token IS NOT NULL
@@ -269,30 +272,39 @@ FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint
         planned_runs, last_run, last_status, gap)
 WHERE t.job = n.job
 
+-- name: look_before_put
+-- The time, which of the jobs exist, and numbers for as many as do not.
+WITH known AS MATERIALIZED (
+    SELECT serial, id FROM asched.job WHERE ns = $1 AND NOT deleted AND id = ANY($2::text[])
+)
+SELECT asched.clock(), ARRAY(SELECT serial FROM known), ARRAY(
+    SELECT nextval('asched.serial')
+    FROM generate_series(1, $3::integer - (SELECT count(*) FROM known WHERE id = ANY($4::text[]))::integer)
+)
+
 -- name: add_jobs
 -- Ordered by id, so that two nodes that declare the same jobs at once do not wait for each other in a circle. What
--- another has added meanwhile is not returned; then the step begins anew.
-WITH added AS (
+-- another has added meanwhile is not counted; then the step begins anew.
+WITH fresh AS MATERIALIZED (
+    SELECT * FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::bigint[], $15::integer[], $16::text[],
+        $17::bigint[], $18::text[], $19::bigint[], $20::bigint[], $21::boolean[], $22::bigint[])
+        AS n (serial, func, created, id, name, origin, group_name, tags_json, trigger_json, payload, policy_json,
+            starting, until, max_runs, declaration, generation, search, planned, due, paused, gap)
+), added AS (
     INSERT INTO asched.job (serial, ns, func, version, created, updated, id, name, origin, group_name, tags_json,
         trigger_json, payload, policy_json, starting, until, max_runs, declaration, generation, search)
-    SELECT n.serial, $1, n.func, 1, n.created, n.created, n.id, n.name, n.origin, n.group_name, n.tags_json,
-        n.trigger_json, n.payload, n.policy_json, n.starting, n.until, n.max_runs, n.declaration, n.generation, n.search
-    FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-        $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::bigint[], $15::integer[], $16::text[],
-        $17::bigint[], $18::text[])
-        AS n (serial, func, created, id, name, origin, group_name, tags_json, trigger_json, payload, policy_json,
-            starting, until, max_runs, declaration, generation, search)
-    ORDER BY n.id
+    SELECT serial, $1, func, 1, created, created, id, name, origin, group_name, tags_json, trigger_json, payload,
+        policy_json, starting, until, max_runs, declaration, generation, search
+    FROM fresh ORDER BY id
     ON CONFLICT (ns, id) WHERE NOT deleted DO NOTHING
     RETURNING serial
+), timed AS (
+    INSERT INTO asched.timer (job, ns, func, rev, edition, planned, due, paused, declared, gap)
+    SELECT f.serial, $1, f.func, 1, 1, f.planned, f.due, f.paused, f.origin = 'declared', f.gap
+    FROM fresh f JOIN added a ON a.serial = f.serial
 )
 SELECT count(*) FROM added
-
--- name: add_timers
-INSERT INTO asched.timer (job, ns, func, rev, edition, planned, due, paused, declared, gap)
-SELECT n.job, $1, n.func, 1, 1, n.planned, n.due, n.paused, n.declared, n.gap
-FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[], $8::bigint[])
-    AS n (job, func, planned, due, paused, declared, gap)
 
 -- name: change_jobs
 UPDATE asched.job j SET func = n.func, version = n.version, updated = n.updated, id = n.id, name = n.name,
@@ -384,16 +396,17 @@ WITH asked AS MATERIALIZED (
     {hold_timers}
 ), ended AS (
     -- The count is what makes all of them be held before the first run is touched.
-    DELETE FROM asched.run r USING asked a
-    WHERE (SELECT count(*) FROM held) > 0 AND r.id = a.token AND r.token = r.id AND r.epoch + 0 = $2::integer
-        AND r.claimed IS NULL AND r.attempts_json IS NULL AND r.replay_of IS NULL
-    RETURNING r.*, a.started AS began, a.ended AS over, a.result AS answer, a.place
+    DELETE FROM asched.run r
+    WHERE (SELECT count(*) FROM held) > 0 AND r.id = ANY($1::bigint[])
+        AND CASE WHEN r.token = r.id AND r.epoch = $2::integer AND r.claimed IS NULL AND r.attempts_json IS NULL
+            AND r.replay_of IS NULL THEN true ELSE false END
+    RETURNING r.*
 ), recorded AS (
     INSERT INTO asched.history (ns, id, job, status, due, planned, started, ended, attempt, fence, node, payload,
         manual, result, progress_json, log_json, instants, last_due, dead)
-    SELECT $3, id, job, 'succeeded', due, planned, began, over, attempt, fence, node, payload, manual, answer,
-        progress_json, log_json, 1, due, false
-    FROM ended ORDER BY place
+    SELECT $3, e.id, e.job, 'succeeded', e.due, e.planned, a.started, a.ended, e.attempt, e.fence, e.node, e.payload,
+        e.manual, a.result, e.progress_json, e.log_json, 1, e.due, false
+    FROM ended e JOIN asked a ON a.token = e.id ORDER BY a.place
 ), counted AS (
     UPDATE asched.timer t SET active = t.active - e.runs, last_status = 'succeeded'
     FROM (SELECT job, count(*) AS runs FROM ended GROUP BY job) e WHERE t.job = e.job
