@@ -105,9 +105,7 @@ async def test_status_and_events_say_that_the_server_is_away_and_that_it_is_back
         async def is_recorded() -> bool:
             if not scheduler.store_available:
                 return False
-            runs = await scheduler.get_history("slow")
-            log.info("RUNS %s", [(r.status, r.reason, r.manual, r.due_at, r.count, r.attempts) for r in runs])
-            [run] = runs
+            [run] = await scheduler.get_history("slow")
             return run.status is not RunStatus.RUNNING
 
         await until(is_recorded)
