@@ -204,7 +204,14 @@ class Conductor:
             for run in await all_runs(store):
                 if not run.status.final:
                     log.warning("left open: %s", run)
-            log.info("nodes: %s", [(node.epoch, node.info.name) for node in await store.nodes()])
+        fates = await self.effects.rows(
+            "SELECT status, reason, sum(instants)::int AS instants FROM record GROUP BY status, reason ORDER BY 1, 2"
+        )
+        [lag] = await self.effects.rows(
+            "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY at - planned) AS us "
+            "FROM effect WHERE attempt = 1 AND job NOT LIKE 'work%'"
+        )
+        log.info("%s; start to effect %s us at 50 and 99 %%", [tuple(row) for row in fates], lag["us"])
         log.info("seed %d: %s; %s", self.seed, dict(self.done), verdict)
         return verdict
 
