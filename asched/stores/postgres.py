@@ -471,7 +471,9 @@ class PostgresStore:
             left = await self._loop_lane.run(lambda connection: self._claim_plain(connection, epoch, plain, answers))
             if left is None:
                 return []
-            others = [*left, *others] if left else others
+            if left:
+                unanswered = {claim.token for claim in (*left, *others)}
+                others = [claim for claim in claims if claim.token in unanswered]
         if others:
             found = await self._step(self._loop_lane, lambda step: step.claim(epoch, others), epoch, begin=False)
             if not found and not answers:
