@@ -145,6 +145,8 @@ class Engine:
         self._look_at = 0.0
         self._offset = 0
         """Store clock minus this machine's, microseconds."""
+        # Where the store has a clock of its own, it is followed between two heartbeats by the one that nobody sets.
+        self._read = self._read_elapsed if store.caps.own_clock else clock.now
         self._watched_since = watched_since
         self._sleeper: asyncio.Future[None] | None = None
         self._awake = False
@@ -173,7 +175,7 @@ class Engine:
         self._runner = Runner(
             self.now, max_workers, self._on_ended, self._on_blocked, self._on_thread_free, self._is_expired
         )
-        self._last_wall = clock.now()
+        self._last_wall = self._read()
         self._last_elapsed = clock.elapsed()
         self._last_loop = self._loop.time()
 
@@ -247,7 +249,7 @@ class Engine:
         self.epoch = await self.store.register(self.node)
         self._tokens = itertools.count(self.epoch << 32 | 1)
         self._asked = asked
-        self._offset = await self.store.now() - self._clock.now()
+        self._offset = await self.store.now() - self._read()
         self._extend_lease(asked)
         if not caps.shared:
             await self._reap()
@@ -265,7 +267,10 @@ class Engine:
 
     def now(self) -> int:
         """Return the store's clock as this node knows it."""
-        return self._clock.now() + self._offset
+        return self._read() + self._offset
+
+    def _read_elapsed(self) -> int:
+        return int(self._clock.elapsed() * SECOND)
 
     def has_abandoned(self, job_id: str) -> bool:
         """Tell whether a thread of the job, past its timeout, still runs here."""
@@ -505,7 +510,7 @@ class Engine:
 
     async def _notice_jump(self, now: int) -> None:
         """Compare the clocks: one that was set, or a machine that slept, changes what was missed."""
-        wall, elapsed, ticks = self._clock.now(), self._clock.elapsed(), self._loop.time()
+        wall, elapsed, ticks = self._read(), self._clock.elapsed(), self._loop.time()
         passed = elapsed - self._last_elapsed
         step = wall - self._last_wall - int(passed * SECOND)
         slept = passed - (ticks - self._last_loop)
@@ -519,7 +524,7 @@ class Engine:
         )
         self._watched_since = now
         self._tell("clock.jumped", None, None, {"seconds": step / SECOND, "slept": max(slept, 0.0)})
-        if step < -_JUMP and not self.store.caps.own_clock:
+        if step < -_JUMP:
             await self._replan(now, -step >= _CORRECTION)
             self.look_again()
         # Not before: a store that is away leaves the jump to be noticed again when it is back.
@@ -551,7 +556,7 @@ class Engine:
 
         Only the loop calls it, while no claim is under way.
         """
-        self._offset = await self.store.now() - self._clock.now()
+        self._offset = await self.store.now() - self._read()
         held = await self.store.claims(self.epoch)
         orphans = [live.token for live in held if live.token not in self.running]
         if orphans:
@@ -810,7 +815,7 @@ class Engine:
                 if not beat.alive:
                     await self._on_lease_lost()
                     continue
-                self._offset = beat.now - self._clock.now()
+                self._offset = beat.now - self._read()
                 self._extend_lease(asked)
                 if asked - self._asked > caps.lease * (1 - _BEAT):
                     # What kept this node from the store may have kept others: they get time to say that they live.

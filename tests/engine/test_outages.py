@@ -39,14 +39,15 @@ class Way:
         return call
 
 
-class AheadClock:
-    """A wall clock that is an hour ahead."""
+class OtherClock:
+    """A wall clock that is wrong by ``ahead`` seconds."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
+        self.ahead = 0.0
 
     def now(self) -> int:
-        return self._clock.now() + 3600 * SECOND
+        return self._clock.now() + round(self.ahead * SECOND)
 
     def elapsed(self) -> float:
         return self._clock.elapsed()
@@ -124,24 +125,58 @@ async def test_node_that_stays_away_is_taken_for_dead_a_lease_after_the_store_is
         await asyncio.sleep(LEASE)
 
 
-async def test_clock_of_a_node_that_is_wrong_touches_neither_retries_nor_records(
-    clock: VirtualClock, journal: Journal
-) -> None:
+@pytest.fixture
+async def wrong_clock(clock: VirtualClock) -> OtherClock:
+    return OtherClock(clock)
+
+
+@pytest.fixture
+async def elsewhere(clock: VirtualClock, wrong_clock: OtherClock) -> Scheduler:
+    """A scheduler on a store with a clock of its own."""
     store = MemoryStore(lease=LEASE)
     await store.open("default", Limits(), clock)
-    scheduler = Scheduler(Way(store), clock=AheadClock(clock))  # type: ignore[arg-type]  # a Store by its methods
+    store.caps = store.caps._replace(own_clock=True)
+    return Scheduler(store, clock=wrong_clock)
 
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+async def test_clock_of_a_node_that_is_wrong_touches_neither_retries_nor_records_nor_events(
+    elsewhere: Scheduler, wrong_clock: OtherClock, journal: Journal, ahead: float
+) -> None:
     async def fail_once() -> None:
         journal.note()
         if len(journal.times) == 1:
             raise RuntimeError("once")
 
-    scheduler.register_function(fail_once, name="fail_once")
-    async with scheduler:
-        await scheduler.add_job(fail_once, Once(at(60)), id="job", backoff=Backoff(first=10, jitter=False))
+    told: list[float | None] = []
+    elsewhere.on("run.retrying")(lambda event: told.append(since(event.at)))
+    elsewhere.register_function(fail_once, name="app:fail_once")
+    wrong_clock.ahead = ahead
+    async with elsewhere:
+        await elsewhere.add_job(fail_once, Once(at(60)), id="job", backoff=Backoff(first=10, jitter=False))
         await asyncio.sleep(100)
-        run = await last_run(scheduler, "job")
+        run = await last_run(elsewhere, "job")
 
     assert journal.times == [60, 70]
     assert (since(run.started_at), since(run.ended_at)) == (60, 70)
     assert [(since(attempt.started_at), since(attempt.ended_at)) for attempt in run.attempts] == [(60, 60), (70, 70)]
+    assert told == [60]
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+async def test_clock_of_a_node_that_is_set_changes_nothing_where_the_store_has_its_own(
+    elsewhere: Scheduler, wrong_clock: OtherClock, journal: Journal, ahead: float
+) -> None:
+    async def work() -> None:
+        journal.note()
+
+    elsewhere.register_function(work, name="app:work")
+    async with elsewhere:
+        await elsewhere.add_job(work, Interval(seconds=10), id="job", starting=at(10))
+        await asyncio.sleep(35)
+        wrong_clock.ahead = ahead
+        await asyncio.sleep(60)
+        runs = await elsewhere.get_history("job")
+
+    assert journal.times == [10, 20, 30, 40, 50, 60, 70, 80, 90]
+    assert {run.status for run in runs} == {RunStatus.SUCCEEDED}
