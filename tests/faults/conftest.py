@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -37,6 +36,8 @@ def own_cluster(require: Require) -> Iterator[Cluster]:
     require("postgres", binaries is not None, "initdb and pg_ctl were not found")
     assert binaries is not None
     if os.geteuid() == 0:
+        import pwd
+
         users = {user.pw_name for user in pwd.getpwall()}
         able = "postgres" in users and shutil.which("runuser") is not None
         require("postgres", able, "root cannot run a server, and there is no user postgres or no runuser")

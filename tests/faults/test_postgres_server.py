@@ -169,6 +169,7 @@ async def test_the_way_back_is_asked_for_with_back_off_and_jitter(place: Place, 
     waits = [later - earlier for earlier, later in itertools.pairwise(times)]
     log.info("%d attempts in 6 s, waits %s", len(times), [round(wait, 2) for wait in waits])
     assert_all_is_well(verdict, conductor)
-    # The loop, the recorder and the listener back off to 5 s each; the heartbeat asks each sixth of a lease.
-    assert 5 <= len(times) < 6 / (LEASE / 6) + 40
-    assert len({round(wait, 3) for wait in waits}) > len(waits) / 3
+    # The loop, the recorder and the listener back off to 5 s each, and the heartbeat asks 4 to 8 times in a lease of
+    # 1.5 s. Whoever asks again at once gets to thousands.
+    assert 5 <= len(times) <= 100
+    assert len({round(wait, 2) for wait in waits}) > 5

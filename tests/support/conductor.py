@@ -236,7 +236,7 @@ async def freeze(conductor: Conductor, node: NodeProcess) -> None:
 
 
 async def freeze_past_lease(conductor: Conductor, node: NodeProcess) -> None:
-    await _freeze(node, LEASE * conductor.chance.uniform(1.5, 2.5))
+    await _freeze(node, LEASE * conductor.chance.uniform(2.0, 2.8))
 
 
 async def _freeze(node: NodeProcess, seconds: float) -> None:

@@ -1,7 +1,8 @@
-"""A list of runs is asked in two statements, and runs end between them."""
+"""What other nodes do between two statements of one call, or while a node stops in the middle of one."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,10 +10,11 @@ import asyncpg
 import pytest
 from support.place import Place
 
-from asched import Interval
+from asched import Interval, Once
 from asched.clock import SystemClock
+from asched.instants import SECOND, to_datetime
 from asched.model import JobSpec, Outcome, RunStatus
-from asched.store import Claim, Finish, Limits, NodeInfo, PutItem, PutMode, RunFilter
+from asched.store import Claim, Finish, Limits, NodeInfo, PutItem, PutMode, RunFilter, Selection
 from asched.stores.postgres import PostgresStore
 from asched.stores.postgres_ledger import Pages
 
@@ -66,3 +68,33 @@ async def test_a_run_that_ends_while_runs_are_listed_is_listed_once(place: Place
     assert cursor is None
     await connection.close()
     await store.close()
+
+
+async def test_a_node_that_is_stopped_in_the_middle_of_a_step_holds_nobody_up(place: Place) -> None:
+    stopped, other = PostgresStore(place.server, schema=place.schema), PostgresStore(place.server, schema=place.schema)
+    clock = SystemClock()
+    await stopped.open("default", Limits(), clock)
+    await other.open("default", Limits(), clock)
+    due = clock.now() + 60 * SECOND
+    spec = JobSpec("job", "job", "support.effect_node:note", Once(to_datetime(due)))
+    await other.put_jobs(PutMode.INSERT, [PutItem(spec, due, due)])
+    holds = asyncio.Event()
+
+    async def stop_in_the_middle(connection: asyncpg.Connection) -> None:
+        async with connection.transaction():
+            await connection.execute(f"SELECT FROM {place.schema}.timer FOR UPDATE")
+            holds.set()
+            await asyncio.sleep(20)
+            await connection.execute("SELECT 1")
+
+    step = asyncio.ensure_future(stopped._steps_lane.run(stop_in_the_middle))
+    await holds.wait()
+    begun = clock.elapsed()
+    paused = await other.pause_jobs(Selection(ids=("job",)))
+
+    assert [job.paused for job in paused] == [True]
+    assert clock.elapsed() - begun < 4
+    step.cancel()
+    await asyncio.gather(step, return_exceptions=True)
+    await stopped.close()
+    await other.close()
