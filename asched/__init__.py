@@ -85,6 +85,7 @@ __all__ = [
     "Overlap",
     "Page",
     "Policy",
+    "PostgresStore",
     "Progress",
     "Reason",
     "Run",
@@ -112,4 +113,8 @@ def __getattr__(name: str) -> object:
         from asched.stores.sqlite import SQLiteStore
 
         return SQLiteStore
+    if name == "PostgresStore":
+        from asched.stores.postgres import PostgresStore
+
+        return PostgresStore
     raise AttributeError(f"module 'asched' has no attribute {name!r}")

@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "  asched run app:scheduler                         run the schedule of app.py\n"
         "  asched web app:scheduler                         run it and serve its dashboard\n"
         "  asched next '0 9 * * MON-FRI' --tz Asia/Tokyo    when would this cron expression run?\n"
-        "  asched migrate sqlite:///jobs.db                 bring a store to this version's schema",
+        "  asched migrate postgresql://user@host/database   bring a store to this version's schema",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"asched {VERSION}")
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_next)
 
     command = commands.add_parser("migrate", help="bring a store to this version", description=_migrate.__doc__)
-    command.add_argument("url", metavar="URL", help="such as sqlite:///jobs.db")
+    command.add_argument("url", metavar="URL", help="such as postgresql://user@host/database or sqlite:///jobs.db")
     command.set_defaults(command=_migrate)
     return parser
 
@@ -261,8 +261,17 @@ def _note(note: Note | None, fold: int) -> str:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    """Open a store, which brings its schema to what this version of asched needs, and close it again."""
+    """Bring the schema of a store to what this version of asched needs, and say from which version to which."""
     store = open_url(options.url)
+    if store.caps.name == "postgres":
+        from asched.stores import postgres
+
+        before, after = asyncio.run(postgres.migrate(options.url))
+        if before == after:
+            print(f"{store.describe()} is up to date, at version {after}")
+        else:
+            print(f"{store.describe()} went from {f'version {before}' if before else 'nothing'} to version {after}")
+        return 0
 
     async def open_and_close() -> None:
         await store.open("default", Limits(10_000, 7 * 86_400.0, 500), SystemClock())

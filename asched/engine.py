@@ -674,7 +674,7 @@ class Engine:
 
     def _end(self, run: CurrentRun) -> Finish:
         outcome = run.outcome
-        note = self._note(run) if run._done is not None or run.lines is not None else None
+        note = self._note(run) if run.has_notes else None
         if outcome is _OK:
             value = run.value
             result = None if value is None else encode_result(value)

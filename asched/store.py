@@ -71,6 +71,7 @@ __all__ = [
     "StoreCaps",
     "Timer",
     "Totals",
+    "TransactionalStore",
     "Window",
 ]
 
@@ -95,6 +96,8 @@ class StoreCaps(NamedTuple):
     """The store has a clock of its own, and a node whose clock is set back changes nothing."""
     on_lease_lost: Literal["cancel", "finish"] = "cancel"
     """What a node does with its attempts when it learns that others have taken their runs over."""
+    transactions: bool = False
+    """Jobs may be put within a transaction of the caller's: it is a :class:`TransactionalStore`."""
 
 
 class NodeInfo(NamedTuple):
@@ -680,3 +683,17 @@ class Limits(NamedTuple):
     """Seconds."""
     dead_letters: int = 500
     kept_per_job: int = 20
+
+
+class TransactionalStore(Store, Protocol):
+    """A store whose jobs may lie beside the user's own rows."""
+
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem], connection: object | None = None) -> list[Put]:
+        """Do it on this connection if there is one, as a part of its open transaction.
+
+        Then nobody is told: nodes find the jobs when they look at the store after the commit.
+
+        Raises:
+            InvalidArgument: It is no connection of this store's driver, leads elsewhere, or has no open transaction.
+        """
+        ...

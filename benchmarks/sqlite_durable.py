@@ -13,6 +13,7 @@ A stored population is made once, under ``.nox``, and copied for each measuremen
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import pickle
@@ -161,6 +162,7 @@ def limit(n: int, batch: int, timers: int) -> Figures:
         make_due(db, n, now)
         due = db.execute("SELECT job, due FROM asched_timer WHERE due <= ? ORDER BY due, job", (now,)).fetchall()
         batches = [due[start : start + batch] for start in range(0, n, batch)]
+        gc.collect()
         began, cpu = time.perf_counter(), time.process_time()
         token = EPOCH << 32
         ending: list[tuple[int, int]] = []
@@ -207,6 +209,7 @@ async def store(n: int, batch: int, timers: int) -> Figures:
         due = (await store.window(epoch, clock.now(), n)).timers
         assert len(due) == n
         commits = store.commits
+        gc.collect()
         began, cpu = time.perf_counter(), time.process_time()
 
         async def end(granted: Sequence[Claimed]) -> None:
@@ -415,6 +418,7 @@ async def managing(timers: int) -> Figures:
 
 async def until_just_before(due: float) -> None:
     """Sleep until the next thing that happens is the burst, of which nothing must be missed."""
+    gc.collect()
     lead = due - 0.02 - time.time()
     assert lead > 0.1, "too late to begin"
     await asyncio.sleep(lead)

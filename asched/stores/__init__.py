@@ -18,7 +18,11 @@ def open_url(url: str) -> Store:
     """
     from urllib.parse import parse_qsl, unquote, urlsplit
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # The error may hold the URL, and that a password.
+        raise InvalidArgument("the store's URL cannot be read; is a bracket missing?", field="store") from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     scheme = parts.scheme.partition("+")[0]
     if scheme == "memory":

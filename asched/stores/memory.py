@@ -74,9 +74,33 @@ _FEED = 16_384
 
 
 class _Job:
-    """A job: its spec and what changes with every occurrence. Small, because there may be a million."""
+    """A job: its spec, what comes next and what it has behind it. Small, because there may be a million.
 
-    __slots__ = ("created", "due", "id", "past", "paused", "planned", "rev", "spec", "updated", "version")
+    What it has behind it stands in tuples, though they are replaced at each change: they are short, mostly empty or
+    of one, and a tuple of plain runs is no concern of the garbage collector, while an object of its own is, and cost a
+    twentieth of a run.
+    """
+
+    __slots__ = (
+        "active",
+        "created",
+        "due",
+        "failures",
+        "gap",
+        "id",
+        "last_run",
+        "last_status",
+        "paused",
+        "planned",
+        "planned_runs",
+        "recent",
+        "retries",
+        "rev",
+        "runs",
+        "spec",
+        "updated",
+        "version",
+    )
 
     def __init__(self, spec: JobSpec, serial: int, now: int) -> None:
         self.spec = spec
@@ -90,33 +114,6 @@ class _Job:
         self.created = now
         self.updated = now
         self.paused = False
-        self.past: _Past | None = None
-
-    @property
-    def timer(self) -> Timer | None:
-        # Made when it is asked for: kept, it would be a fourth object of each job for the garbage collector to visit.
-        planned = self.planned
-        return None if planned is None else _new(Timer, (self.id, self.rev, self.due, planned, self.spec, 0, None))
-
-
-class _Past:
-    """What a job has behind it. Made at its first run: most of a million jobs have not run yet."""
-
-    __slots__ = (
-        "active",
-        "failures",
-        "gap",
-        "last_run",
-        "last_status",
-        "planned_runs",
-        "recent",
-        "retries",
-        "runs",
-    )
-
-    def __init__(self) -> None:
-        # Tuples, though they are replaced at each change: they are short, mostly empty or of one, and a tuple of
-        # plain runs is no concern of the garbage collector, while a list or a dict of each job is.
         self.active: tuple[_Run, ...] = ()
         self.recent: tuple[_Kept, ...] = ()
         """The last ended ones, oldest first."""
@@ -128,6 +125,12 @@ class _Past:
         self.last_status: RunStatus | None = None
         self.gap: _Run | None = None
         """The record of instants passed that the next ones may join."""
+
+    @property
+    def timer(self) -> Timer | None:
+        # Made when it is asked for: kept, it would be a fourth object of each job for the garbage collector to visit.
+        planned = self.planned
+        return None if planned is None else _new(Timer, (self.id, self.rev, self.due, planned, self.spec, 0, None))
 
 
 class _Run:
@@ -504,8 +507,7 @@ class MemoryStore:
         if renamed:
             self._plain.update((plain[1], plain) for plain in renamed.values())
             self._history = deque(renamed.get(_turn(kept), kept) for kept in self._history)
-            if job.past is not None:
-                job.past.recent = tuple(renamed.get(_turn(kept), kept) for kept in job.past.recent)
+            job.recent = tuple(renamed.get(_turn(kept), kept) for kept in job.recent)
 
     def _add(self, item: PutItem, now: int) -> Put:
         spec, planned, due, paused, gap, _, _, _ = item
@@ -527,8 +529,7 @@ class MemoryStore:
         job.updated = now
         job.paused = paused
         if replan:
-            if job.past is not None:
-                job.past.gap = None
+            job.gap = None
             if item.gap is not None:
                 self._pass(job, item.gap)
             self._set_timer(job, item.planned, item.due)
@@ -612,13 +613,12 @@ class MemoryStore:
             self._remove(job)
             if job.spec.origin is Origin.DECLARED:
                 self._tombstones[job.spec.id] = job.spec.declaration
-            if job.past is not None:
-                for run in job.past.active:
-                    if run.token:
-                        runs.append(Cancelled(run.id, RunStatus.RUNNING, run.token, run.epoch, job.spec.id))
-                    else:
-                        self._end(run, RunStatus.CANCELLED, now, Reason.JOB_CANCELLED)
-                        runs.append(Cancelled(run.id, RunStatus.CANCELLED, job_id=job.spec.id))
+            for run in job.active:
+                if run.token:
+                    runs.append(Cancelled(run.id, RunStatus.RUNNING, run.token, run.epoch, job.spec.id))
+                else:
+                    self._end(run, RunStatus.CANCELLED, now, Reason.JOB_CANCELLED)
+                    runs.append(Cancelled(run.id, RunStatus.CANCELLED, job_id=job.spec.id))
             ids.append(job.spec.id)
         return Deleted(tuple(ids), tuple(runs))
 
@@ -658,26 +658,20 @@ class MemoryStore:
         self._drop_timer(job)
         job.planned = None
         job.rev = -1
-        if job.past is not None:
-            for run in job.past.recent:
-                self._forget(run)
+        for run in job.recent:
+            self._forget(run)
         self._changed(ChangeKind.JOB_REMOVED, job.spec.id)
 
     def _record(self, job: _Job) -> JobRecord:
-        spec, planned, past = job.spec, job.planned, job.past
-        due = None if planned is None else job.due
+        spec, planned = job.spec, job.planned
         resolved = spec.func in self._functions and (spec.origin is _API or spec.id in self._declarations)
-        if past is None:
-            state = (
-                spec, job.id, job.version, job.created, job.updated, job.paused, planned, due,
-                0, _NO_COUNTS, 0, None, None, resolved,
-            )  # fmt: skip
-            return _new(JobRecord, state)
-        return JobRecord(
-            spec, job.id, job.version, job.created, job.updated, job.paused, planned, due,
-            len(past.active), Counts(past.runs, past.failures, past.retries), past.planned_runs,
-            past.last_run, past.last_status, resolved,
+        counts = _new(Counts, (job.runs, job.failures, job.retries)) if job.runs else _NO_COUNTS
+        state = (
+            spec, job.id, job.version, job.created, job.updated, job.paused,
+            planned, None if planned is None else job.due,
+            len(job.active), counts, job.planned_runs, job.last_run, job.last_status, resolved,
         )  # fmt: skip
+        return _new(JobRecord, state)
 
     # Timers
 
@@ -723,9 +717,7 @@ class MemoryStore:
         return ready
 
     def _waits(self, job: _Job) -> list[Timer]:
-        if job.past is None:
-            return []
-        return [self._waiting[run.id] for run in job.past.active if run.id in self._waiting]
+        return [self._waiting[run.id] for run in job.active if run.id in self._waiting]
 
     def _manual(self, timer: Timer) -> bool:
         more = self._runs[timer.id].more
@@ -791,39 +783,37 @@ class MemoryStore:
             if job.planned is None or job.due > latest:
                 answers.append(Claimed(Grant.EARLY, token))
                 continue
-            past = job.past
-            if past is None:
-                past = job.past = _Past()
-                self._ran[job.spec.id] = job
-            if not start or (past.active and job.spec.policy.overlap is not Overlap.ALLOW):
-                answers.append(self._pass_or_start(node, job, past, claim, now))
+            if not start or (job.active and job.spec.policy.overlap is not Overlap.ALLOW):
+                answers.append(self._pass_or_start(node, job, claim, now))
                 continue
             if gap is not None:
                 self._pass(job, gap)
-            answers.append(self._start(node, job, past, token, planned, due, next_planned, next_due, now))
+            answers.append(self._start(node, job, token, planned, due, next_planned, next_due, now))
         return answers
 
     def _start(
-        self, node: _Node, job: _Job, past: _Past, token: int, planned: int, due: int,
+        self, node: _Node, job: _Job, token: int, planned: int, due: int,
         next_planned: int | None, next_due: int | None, now: int, cancels: tuple[int, ...] = (),
     ) -> Claimed:  # fmt: skip
-        past.planned_runs += 1
+        job.planned_runs += 1
         spec = job.spec
-        if spec.max_runs is not None and past.planned_runs >= spec.max_runs:
+        if spec.max_runs is not None and job.planned_runs >= spec.max_runs:
             next_planned = None
         self._set_timer(job, next_planned, next_due)
-        past.runs += 1
-        past.gap = None
-        past.last_run = now
+        if not job.runs:
+            self._ran[spec.id] = job
+        job.runs += 1
+        job.gap = None
+        job.last_run = now
         self._fence = fence = self._fence + 1
         run = _Run(token, job, planned, due, spec.payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now)
         self._runs[token] = node.live[token] = run
-        past.active += (run,)
+        job.active += (run,)
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
         return _new(Claimed, (_STARTED, token, token, fence, job.timer, cancels, 0))
 
-    def _pass_or_start(self, node: _Node, job: _Job, past: _Past, claim: Claim, now: int) -> Claimed:
+    def _pass_or_start(self, node: _Node, job: _Job, claim: Claim, now: int) -> Claimed:
         """Handle a claim that lets instants pass, or that meets an active run."""
         overlap = job.spec.policy.overlap
         if claim.start and claim.wait:
@@ -832,17 +822,17 @@ class MemoryStore:
             self._pass(job, claim.gap)
         following = claim.next_planned, claim.next_due
         if claim.start and overlap is Overlap.CANCEL_RUNNING:
-            cancels = self._supersede(past, now)
-            return self._start(node, job, past, claim.token, claim.planned, claim.due, *following, now, cancels)
+            cancels = self._supersede(job, now)
+            return self._start(node, job, claim.token, claim.planned, claim.due, *following, now, cancels)
         grant = Grant.PASSED
         if claim.start:
-            if overlap is Overlap.QUEUE and not _has_queued(past):
-                past.planned_runs += 1
+            if overlap is Overlap.QUEUE and not _has_queued(job):
+                job.planned_runs += 1
                 max_runs = job.spec.max_runs
-                if max_runs is not None and past.planned_runs >= max_runs:
+                if max_runs is not None and job.planned_runs >= max_runs:
                     following = None, None
-                past.gap = None
-                run = self._queue(job, past, claim.token, claim.planned, claim.due, manual=False)
+                job.gap = None
+                run = self._queue(job, claim.token, claim.planned, claim.due, manual=False)
                 self._wait_for(run, run.due, 1)
                 grant = Grant.QUEUED
             else:
@@ -879,12 +869,13 @@ class MemoryStore:
             return Claimed(Grant.EARLY, token)
         del self._waiting[timer.id]
         self._heap(run.job).discard(timer.id)
-        past = run.job.past
-        assert past is not None
+        job = run.job
         if run.attempt == 0:
-            past.runs += 1
+            if not job.runs:
+                self._ran[job.spec.id] = job
+            job.runs += 1
         elif current.attempt > run.attempt:
-            past.retries += 1
+            job.retries += 1
         self._fence += 1
         run.fence = self._fence
         run.attempt = current.attempt
@@ -895,7 +886,7 @@ class MemoryStore:
         run.started = run.started or now
         self._more(run).began = now
         node.live[token] = run
-        past.last_run = now
+        job.last_run = now
         self._changed(ChangeKind.RUN, run.id)
         return Claimed(Grant.STARTED, token, run.id, run.fence, due=run.due)
 
@@ -927,8 +918,7 @@ class MemoryStore:
                 timers.extend(self._wait(run, status, due or ended, attempt, ended))
                 continue
             self._end(run, status, ended, reason)
-            past = run.job.past
-            if past is not None and past.active:
+            if run.job.active:
                 timers.extend(self._unqueue(run.job))
         return accepted, timers
 
@@ -962,20 +952,16 @@ class MemoryStore:
         job = self._jobs.get(item.job_id)
         if job is None or (item.replay_of is not None and letter is None):
             return Enqueued(PutStatus.MISSING)
-        past = job.past
-        if past is None:
-            past = job.past = _Past()
-            self._ran[job.spec.id] = job
         cancels: tuple[int, ...] = ()
         queued = False
-        if past.active:
+        if job.active:
             overlap = job.spec.policy.overlap
-            if overlap is Overlap.SKIP or (overlap is Overlap.QUEUE and _has_queued(past)):
+            if overlap is Overlap.SKIP or (overlap is Overlap.QUEUE and _has_queued(job)):
                 return Enqueued(PutStatus.CONFLICT)
             queued = overlap is Overlap.QUEUE
             if overlap is Overlap.CANCEL_RUNNING:
-                cancels = self._supersede(past, now)
-        run = self._queue(job, past, item.run_id, now, now, manual=True)
+                cancels = self._supersede(job, now)
+        run = self._queue(job, item.run_id, now, now, manual=True)
         more = self._more(run)
         more.queued = queued
         more.replay_of = item.replay_of
@@ -1022,11 +1008,11 @@ class MemoryStore:
             run.more = _More()
         return run.more
 
-    def _queue(self, job: _Job, past: _Past, run_id: int, planned: int, due: int, *, manual: bool) -> _Run:
+    def _queue(self, job: _Job, run_id: int, planned: int, due: int, *, manual: bool) -> _Run:
         """Make a waiting run; it cannot be claimed before it has a timer."""
         run = _Run(run_id, job, planned, due, job.spec.payload)
         self._runs[run_id] = run
-        past.active = (*past.active, run)
+        job.active = (*job.active, run)
         more = self._more(run)
         more.manual = manual
         more.queued = not manual
@@ -1062,20 +1048,19 @@ class MemoryStore:
 
     def _unqueue(self, job: _Job) -> list[Timer]:
         """Let the run that queued start, now that nothing else of the job is active."""
-        past = job.past
-        if past is None or len(past.active) != 1 or job.rev < 0:
+        if len(job.active) != 1 or job.rev < 0:
             return []
-        [run] = past.active
+        [run] = job.active
         if run.more is None or not run.more.queued:
             return []
         run.more.queued = False
         timer = self._wait_for(run, run.due, 1)
         return [timer] if self._startable(job, timer) else []
 
-    def _supersede(self, past: _Past, now: int) -> tuple[int, ...]:
+    def _supersede(self, job: _Job, now: int) -> tuple[int, ...]:
         """End the job's waiting runs and return the tokens of those that execute."""
         tokens = []
-        for run in past.active:
+        for run in job.active:
             if run.token:
                 self._more(run).cancel = Reason.SUPERSEDED
                 self._hint(run.epoch, 0)
@@ -1087,24 +1072,22 @@ class MemoryStore:
     def _end(self, run: _Run, status: RunStatus, now: int, reason: Reason | None) -> None:
         """Give a run its final status and its place in the history."""
         job = run.job
-        past = job.past
-        assert past is not None
         run_id = run.id
-        active = past.active
-        past.active = () if len(active) == 1 else tuple(other for other in active if other is not run)
+        active = job.active
+        job.active = () if len(active) == 1 else tuple(other for other in active if other is not run)
         if self._waiting and self._waiting.pop(run_id, None) is not None:
             self._heap(job).discard(run_id)
         run.token = run.epoch = 0
         run.status = status
         run.ended = now
-        past.last_status = status
+        job.last_status = status
         more = run.more
         if reason is not None:
             more = self._more(run)
             more.reason = reason
         self._total_runs += 1
         if status in _DEAD:
-            past.failures += 1
+            job.failures += 1
             self._total_failures += 1
             if self._limits.dead_letters:
                 self._more(run).dead = True
@@ -1113,15 +1096,11 @@ class MemoryStore:
                     self._discard(next(iter(self._dead)))
         elif more is not None and more.replay_of is not None and status is _SUCCEEDED:
             self._discard(more.replay_of)
-        self._list(run, job, past)
+        self._list(run, job)
 
     def _pass(self, job: _Job, gap: Gap) -> None:
         """Record instants that do not start. They join the record before them when that has the same reason."""
-        past = job.past
-        if past is None:
-            past = job.past = _Past()
-            self._ran[job.spec.id] = job
-        open_gap = past.gap
+        open_gap = job.gap
         if (
             open_gap is not None
             and open_gap.id in self._runs
@@ -1143,12 +1122,12 @@ class MemoryStore:
         more.instants = gap.instants
         more.last_due = gap.last
         self._runs[run.id] = run
-        past.gap = run
-        self._list(run, job, past)
+        job.gap = run
+        self._list(run, job)
 
     # Records
 
-    def _list(self, run: _Run, job: _Job, past: _Past) -> None:
+    def _list(self, run: _Run, job: _Job) -> None:
         """Put an ended run into the total history and among the last of its job, and forget what is too much."""
         self._turn = turn = self._turn + 1
         kept: _Kept
@@ -1163,12 +1142,12 @@ class MemoryStore:
             run.turn = turn
             run.listed = True
             kept = run
-        recent = past.recent
+        recent = job.recent
         most = self._limits.kept_per_job
         if len(recent) < most:
-            past.recent = (*recent, kept)
+            job.recent = (*recent, kept)
         elif most:
-            past.recent = (*recent[1:], kept)
+            job.recent = (*recent[1:], kept)
             oldest = recent[0]
             if not isinstance(oldest, tuple):
                 self._forget(oldest)
@@ -1208,13 +1187,11 @@ class MemoryStore:
         if job is None:
             self._drop(kept)
             return
-        past = job.past
-        assert past is not None
-        lasting = job.planned is not None or job.spec.origin is Origin.DECLARED or past.active
-        if lasting and past.recent and _turn(kept) >= _turn(past.recent[0]):
+        lasting = job.planned is not None or job.spec.origin is Origin.DECLARED or job.active
+        if lasting and job.recent and _turn(kept) >= _turn(job.recent[0]):
             return
         self._drop(kept)
-        if not lasting and not self._has_records(job, past):
+        if not lasting and not self._has_records(job):
             self._remove(job)
 
     def _drop(self, kept: _Kept) -> None:
@@ -1223,8 +1200,8 @@ class MemoryStore:
         else:
             self._runs.pop(kept.id, None)
 
-    def _has_records(self, job: _Job, past: _Past) -> bool:
-        if any(self._is_listed(kept) for kept in past.recent):
+    def _has_records(self, job: _Job) -> bool:
+        if any(self._is_listed(kept) for kept in job.recent):
             return True
         return any(run.job is job for run in self._dead.values())
 
@@ -1276,7 +1253,7 @@ class MemoryStore:
             apart.update((plain[1], plain) for plain in self._plain.values() if plain[0] <= self._unlisted)
         else:
             job = self._jobs.get(which.job_id)
-            recent = job.past.recent if job is not None and job.past is not None else []
+            recent = job.recent if job is not None else ()
             letters = [run for run in self._dead.values() if run.job.spec.id == which.job_id]
             apart.update((_run_id(kept), kept) for kept in (*recent, *letters) if not self._is_listed(kept))
         yield from sorted(apart.values(), key=_place, reverse=True)
@@ -1288,10 +1265,7 @@ class MemoryStore:
     async def totals(self) -> Totals:
         per_job: dict[str, Counts] = {}
         for job_id, job in self._ran.items():
-            past = job.past
-            assert past is not None
-            if past.runs:
-                per_job[job_id] = Counts(past.runs, past.failures, past.retries)
+            per_job[job_id] = Counts(job.runs, job.failures, job.retries)
         # The heaps hold what may come due: of each job its occurrence, and the waiting runs that may start.
         startable = [timer for timer in self._waiting.values() if self._startable(self._runs[timer.id].job, timer)]
         return Totals(
@@ -1420,8 +1394,8 @@ def _place(kept: _Kept) -> tuple[bool, int, int]:
     return (False, kept.turn, 0) if kept.turn else (True, kept.due, kept.id)
 
 
-def _has_queued(past: _Past) -> bool:
-    return any(run.more is not None and run.more.queued for run in past.active)
+def _has_queued(job: _Job) -> bool:
+    return any(run.more is not None and run.more.queued for run in job.active)
 
 
 def _matches(spec: JobSpec, query: str) -> bool:

@@ -26,11 +26,11 @@ import logging
 import re
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 
@@ -40,6 +40,7 @@ from asched.errors import InvalidArgument, MissingExtra, SchemaTooNew, StoreUnav
 from asched.instants import SECOND
 from asched.masking import masked
 from asched.model import Overlap
+from asched.options import check_count, check_seconds
 from asched.store import (
     Beat,
     Cancelled,
@@ -118,7 +119,7 @@ _LISTEN_AGAIN, _LISTEN_AGAIN_LIMIT = 0.1, 5.0
 
 # The least schema that this release can work with, and the lock under which a schema is changed.
 _ADVISORY = 0x61736368656400
-_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
+_SCHEMA_NAME = re.compile(r"(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,47}")
 
 
 class PostgresStore:
@@ -159,9 +160,11 @@ class PostgresStore:
     ) -> None:
         if find_spec("asyncpg") is None:
             raise MissingExtra("PostgresStore needs asyncpg: pip install 'asched[postgres]'")
-        if not _SCHEMA_NAME.fullmatch(schema):
+        if not isinstance(schema, str) or not _SCHEMA_NAME.fullmatch(schema):
             raise InvalidArgument(
-                f"schema must be up to 48 letters, digits and underscores, not {schema[:60]!r}", field="schema"
+                "schema must be up to 48 letters, digits and underscores and not begin with pg_, not "
+                f"{str(schema)[:60]!r}",
+                field="schema",
             )
         if migrate not in ("auto", "check", "off"):
             raise InvalidArgument(f"migrate is 'auto', 'check' or 'off', not {migrate!r}", field="migrate")
@@ -170,10 +173,9 @@ class PostgresStore:
                 f"on_lease_lost is 'cancel' or 'finish', not {on_lease_lost!r}", field="on_lease_lost"
             )
         for name, seconds in (("lease", lease), ("poll", poll)):
-            if not 0.05 <= seconds <= 86_400:
+            if not 0.05 <= check_seconds(seconds, name) <= 86_400:
                 raise InvalidArgument(f"{name} must be 0.05 to 86400 seconds, not {seconds!r}", field=name)
-        if statement_cache_size < 0:
-            raise InvalidArgument("statement_cache_size must be 0 or more", field="statement_cache_size")
+        check_count(statement_cache_size, "statement_cache_size", least=0, most=100_000)
         self.caps = StoreCaps(
             name="postgres",
             durable=True,
@@ -184,10 +186,11 @@ class PostgresStore:
             lease=lease,
             own_clock=True,
             on_lease_lost=on_lease_lost,
+            transactions=True,
         )
         self.schema = schema
-        self._dsn = _without_driver(dsn)
-        self._listen_dsn = self._dsn if listen_dsn is None else _without_driver(listen_dsn)
+        self._dsn = _checked_dsn(dsn, "dsn")
+        self._listen_dsn = self._dsn if listen_dsn is None else _checked_dsn(listen_dsn, "listen_dsn")
         self._migrate = migrate
         self._pooled = statement_cache_size == 0
         self._statement_cache_size = statement_cache_size
@@ -219,10 +222,10 @@ class PostgresStore:
             InvalidArgument: An option has a value that it cannot have.
             MissingExtra: asyncpg is not installed.
         """
-        parts = urlsplit(url)
+        address, _, query = url.partition("?")
         own: dict[str, Any] = {}
         others: list[tuple[str, str]] = []
-        for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        for name, text in parse_qsl(query, keep_blank_values=True):
             read = _OPTIONS.get(name)
             if read is None:
                 others.append((name, text))
@@ -231,7 +234,7 @@ class PostgresStore:
                 own[name] = read(text)
             except (ValueError, KeyError):
                 raise InvalidArgument(f"{text!r} is no value of the postgres option {name!r}", field="store") from None
-        return cls(urlunsplit(parts._replace(query=urlencode(others))), **own)
+        return cls(f"{address}?{urlencode(others)}" if others else address, **own)
 
     def __repr__(self) -> str:
         return f"PostgresStore({_place(self._dsn)!r}, schema={self.schema!r})"
@@ -245,7 +248,10 @@ class PostgresStore:
         """As the contract says. The clock is not used: the database has one, and all nodes go by it.
 
         Raises:
-            InvalidArgument: The database answers that the address or the rights are wrong; the message says which.
+            InvalidArgument: asyncpg or the server refuses an option of the address, or the schema is older than this
+                release and ``migrate`` is ``"check"``.
+            SchemaTooNew: A newer asched has written the schema, which this one cannot read.
+            StoreUnavailable: The database cannot be reached, or refuses the user; the message says what to do.
         """
         if self._users:
             if namespace != self._namespace:
@@ -256,7 +262,8 @@ class PostgresStore:
             self._users += 1
             return
         try:
-            ns = await self._steps_lane.run(lambda connection: self._prepare(connection, namespace))
+            with _mistakes_told_apart():
+                ns = await self._steps_lane.run(lambda connection: self._prepare(connection, namespace))
         except BaseException:
             await self._steps_lane.close()
             raise
@@ -379,7 +386,8 @@ class PostgresStore:
                 of. Nodes see them within ``poll`` seconds of its commit.
 
         Raises:
-            InvalidArgument: The connection is none of asyncpg's, or not in a transaction.
+            InvalidArgument: The connection is none of asyncpg's, not in a transaction, or leads to a database that does
+                not hold this schema.
         """
         functions = {item.spec.func for item in items}
         schedule = self._schedule
@@ -390,6 +398,8 @@ class PostgresStore:
         return await self._step(self._steps_lane, lambda step: step.put_jobs(mode, items), begin=False)
 
     async def _put_inside(self, connection: Connection, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
+        import asyncpg
+
         for _ in range(_TRIES):
             # What is written here is news to this process as well, once it is committed: others' changes are read
             # from the feed, and this is marked as one of theirs.
@@ -405,6 +415,11 @@ class PostgresStore:
                 return answers
             except Overtaken:
                 continue
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+                raise InvalidArgument(
+                    f"connection leads to a database without the schema {self.schema!r} of this schedule",
+                    field="connection",
+                ) from error
         raise StoreUnavailable(f"{self.describe()}: the jobs are being changed by others all the time")
 
     async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]:
@@ -770,20 +785,30 @@ class PostgresStore:
         import asyncpg
 
         # Poolers know few of the server's settings by name and refuse a connection that brings another.
-        own = {
+        pause = min(_LONGEST_PAUSE, self.caps.lease / 3)
+        options = {
             "jit": "off",
             "lock_timeout": _LOCK_TIMEOUT,
-            "idle_in_transaction_session_timeout": f"{min(_LONGEST_PAUSE, self.caps.lease / 3) * 1000:.0f}ms",
+            "idle_in_transaction_session_timeout": f"{pause * 1000:.0f}ms",
+            **settings,
         }
-        options = {} if self._pooled else {**own, **settings}
-        return await asyncpg.connect(
-            dsn,
-            timeout=min(_CONNECT_TIMEOUT, timeout),
-            command_timeout=timeout,
-            statement_cache_size=self._statement_cache_size,
-            max_cached_statement_lifetime=0,
-            server_settings={"application_name": "asched", **options},
-        )
+        # What the address says of them counts.
+        said = dict(parse_qsl(urlsplit(dsn).query))
+        ours = {"application_name": "asched", **({} if self._pooled else options)}
+        try:
+            return await asyncpg.connect(
+                dsn,
+                timeout=min(_CONNECT_TIMEOUT, timeout),
+                command_timeout=timeout,
+                statement_cache_size=self._statement_cache_size,
+                max_cached_statement_lifetime=0,
+                server_settings={name: value for name, value in ours.items() if name not in said},
+            )
+        except _refused_settings() as error:
+            raise asyncpg.ClientConfigurationError(
+                f"{error}; an option that is neither the store's ({', '.join(_OPTIONS)}) nor asyncpg's is a setting of "
+                "the server"
+            ) from error
 
 
 # The statements of the loop go to some rows of large tables by their keys, with batches of one or of hundreds. A plan
@@ -945,7 +970,7 @@ class _Hints:
                 self._connection = connection
                 # What was sent while nobody listened is lost: look at everything.
                 self._heard(ALL_NODES, 0)
-                await self._check(connection)
+                await self._check()
                 delay, warned = _LISTEN_AGAIN, False
                 while not lost.is_set():
                     try:
@@ -975,8 +1000,15 @@ class _Hints:
             await asyncio.sleep(delay * (0.5 + secrets.randbelow(100) / 200))
             delay = min(2 * delay, _LISTEN_AGAIN_LIMIT)
 
-    async def _check(self, connection: Connection) -> None:
-        await self._say(connection, [])
+    async def _check(self) -> None:
+        # Said over another connection: through a pooler the listener itself may be lent the session that listens, and
+        # would hear itself, but nobody else.
+        other = await self._connect()
+        try:
+            await self._say(other, [])
+            await other.close(timeout=1.0)
+        finally:
+            other.terminate()
         try:
             async with asyncio.timeout(_LISTEN_CHECK):
                 await self._echoed.wait()
@@ -1014,18 +1046,24 @@ async def migrate(url: str) -> tuple[int, int]:
 
     Raises:
         SchemaTooNew: A newer asched has written it, which this one cannot read.
-        StoreUnavailable: The database cannot be reached.
+        InvalidArgument: The URL has an option that is none, or with a value that it cannot have.
+        StoreUnavailable: The database cannot be reached, or refuses the user.
     """
     store = PostgresStore.from_url(url)
     async with AsyncExitStack() as stack:
         lane = store._lane(timeout=600.0)
         stack.push_async_callback(lane.close)
-        return await lane.run(lambda connection: _migrate(connection, store.schema))
+        with _mistakes_told_apart():
+            return await lane.run(lambda connection: _migrate(connection, store.schema))
 
 
 async def _schema_version(connection: Connection, schema: str) -> tuple[int, int] | None:
     """Return version and least reader of the schema; ``None`` where there is none."""
-    if await connection.fetchval("SELECT to_regclass($1)", f'"{schema}".meta') is None:
+    # Not with to_regclass(): a session that did not find the table once goes on not finding it while it waits for the
+    # one that makes it.
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'meta')", schema
+    ):
         return None
     row = await connection.fetchrow(f'SELECT version, min_reader FROM "{schema}".meta')
     return row[0], row[1]
@@ -1080,6 +1118,26 @@ def _again() -> tuple[type[BaseException], ...]:
     return (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Overtaken)
 
 
+def _refused_settings() -> tuple[type[BaseException], ...]:
+    """Errors of a connection whose settings the server does not take."""
+    import asyncpg
+
+    return (asyncpg.UndefinedObjectError, asyncpg.InvalidParameterValueError, asyncpg.CantChangeRuntimeParamError)
+
+
+@contextmanager
+def _mistakes_told_apart() -> Iterator[None]:
+    """While a store is opened, let what no waiting would mend be a mistake of the caller's."""
+    import asyncpg
+
+    try:
+        yield
+    except StoreUnavailable as error:
+        if isinstance(error.__cause__, asyncpg.ClientConfigurationError):
+            raise InvalidArgument(str(error), field="store") from error.__cause__
+        raise
+
+
 def _is_fault(error: Exception) -> bool:
     """Tell whether the database, or the way to it, is the matter, and not a mistake of ours."""
     import asyncpg
@@ -1116,11 +1174,14 @@ def _is_refusal(error: Exception) -> bool:
 def _unavailable(place: str, error: Exception) -> StoreUnavailable:
     import asyncpg
 
-    text = masked(str(error)) or type(error).__name__
+    # Details and hints of the server are lines of their own.
+    text = " ".join(masked(str(error)).split()) or type(error).__name__
     hint = ""
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.UndefinedFunctionError | asyncpg.InvalidSchemaNameError):
         hint = "; run 'asched migrate URL', or open it with migrate='auto'"
-    elif isinstance(error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError):
+    elif isinstance(
+        error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError
+    ) or text.startswith("unsupported startup parameter"):
         hint = "; behind a pooler that shares connections between transactions say statement_cache_size=0"
     elif isinstance(error, asyncpg.InsufficientPrivilegeError):
         hint = "; grant the role what it lacks, or let another one run 'asched migrate URL'"
@@ -1142,13 +1203,43 @@ def _checked(connection: object) -> Connection:
     return usable
 
 
-def _without_driver(dsn: str) -> str:
-    """Take SQLAlchemy's driver out of the scheme: asyncpg is what is used anyway."""
-    return re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", dsn)
+def _checked_dsn(dsn: object, field: str) -> str:
+    """Return an address that asyncpg can read, and whose parts can be told apart, so that no password is shown.
+
+    SQLAlchemy's driver is taken out of the scheme: asyncpg is what is used anyway.
+    """
+    if not isinstance(dsn, str) or not _SCHEME.match(dsn):
+        raise InvalidArgument(f"{field} must begin with postgresql://", field=field)
+    plain = _SCHEME.sub(r"\1://", dsn)
+    try:
+        parts = urlsplit(plain)
+        users, _, hosts = parts.netloc.rpartition("@")
+        # The last colon of an IPv6 address in brackets is none of a port.
+        ports = [host.rpartition(":")[2] for host in hosts.split(",") if ":" in host and not host.endswith("]")]
+        options = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+        readable = (
+            all(port.isdecimal() for port in ports)
+            and "@" not in users + parts.path
+            and "#" not in plain
+            and all(_OPTION_NAME.fullmatch(name) for name in options)
+        )
+    except ValueError:
+        readable = False
+    if not readable:
+        raise InvalidArgument(
+            f"{field} is no address: postgresql://user:password@host:5432/database is wanted; in a password write "
+            "@ as %40, / as %2F, ? as %3F and # as %23",
+            field=field,
+        )
+    return plain
+
+
+_OPTION_NAME = re.compile(r"[A-Za-z_][\w.]*")
+_SCHEME = re.compile(r"(postgres(?:ql)?)(?:\+\w+)?://")
 
 
 def _place(dsn: str) -> str:
     """Return where the database is, without user, password and options."""
     parts = urlsplit(dsn)
-    host = parts.netloc.rpartition("@")[2] or "localhost"
+    host = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "localhost")
     return f"{host}{parts.path}"

@@ -20,7 +20,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cache
 from heapq import merge
-from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -413,7 +412,10 @@ class Ledger(Pages):
         self._seq: int | None = None
         self._news = News([], [])
         self._records: list[tuple[Any, ...]] = []
-        self._ended: list[tuple[RunStatus, int]] = []
+        self._last: dict[int, RunStatus] = {}
+        """How the last run of each job ended, in this call."""
+        self._ends = 0
+        self._failed: list[int] = []
         self._buried: list[int] = []
         self._listed = 0
         """Records of the call that are written but not yet counted."""
@@ -424,7 +426,9 @@ class Ledger(Pages):
         self._seq = None
         self._news = News([], [])
         self._records.clear()
-        self._ended.clear()
+        self._last.clear()
+        self._ends = 0
+        self._failed.clear()
         self._buried.clear()
         self._listed = 0
 
@@ -602,7 +606,8 @@ class Ledger(Pages):
         plain = self._end_plain(epoch, ends, first)
         if len(plain) < len(ends):
             return self._end_mixed(epoch, node[0], ends, first, plain)
-        self._ended.extend([(_SUCCEEDED, job) for job in plain.values()])
+        self._ends += len(plain)
+        self._last.update(dict.fromkeys(plain.values(), _SUCCEEDED))
         self._changed_runs(plain)
         return [True] * len(ends), self._unqueue(plain.values())
 
@@ -642,18 +647,21 @@ class Ledger(Pages):
 
     def _end_plain(self, epoch: int, ends: Sequence[Finish], first: int) -> dict[int, int]:
         """Record the runs that went well and have nothing more to tell; return their tokens with their jobs."""
-        rows: dict[int, tuple[object, ...]] = {}
-        for seq, end in enumerate(ends, first):
-            token, status, _, started, ended, _, _, result, _, _, note = end
-            if status is _SUCCEEDED and note is None and token not in rows:
-                rows[token] = (token, started, ended, result, seq)
-        if not rows:
+        tokens = [end.token for end in ends if end.status is _SUCCEEDED and end.note is None]
+        if not tokens:
             return {}
-        [found] = self._row("plain_runs", epoch, _json(list(rows)))
-        jobs: dict[int, int] = dict(orjson.loads(found))
+        ids, serials = self._row("plain_runs", epoch, _json(tokens))
+        jobs: dict[int, int] = dict(zip(orjson.loads(ids), orjson.loads(serials), strict=True))
         if not jobs:
             return jobs
-        self._do_rows("record_plain", [rows[token] for token in jobs], self.ns)
+        rows: list[object] = []
+        left = set(jobs)
+        for seq, end in enumerate(ends, first):
+            token, status, _, started, ended, _, _, result, _, _, note = end
+            if token in left and status is _SUCCEEDED and note is None:
+                left.remove(token)
+                rows += (token, started, ended, result, seq)
+        self._do_rows("record_plain", 5, rows, self.ns)
         self._do("remove_plain", _json(list(jobs)))
         self._listed += len(jobs)
         return jobs
@@ -816,7 +824,10 @@ class Ledger(Pages):
         self._count_end(run.id, status, run.job)
 
     def _count_end(self, run_id: int, status: RunStatus, job: int) -> None:
-        self._ended.append((status, job))
+        self._ends += 1
+        self._last[job] = status
+        if status in _DEAD:
+            self._failed.append(job)
         self._changed(ChangeKind.RUN, run_id)
 
     def _pass(self, job: int, gap: Gap, open_gap: int | None) -> int:
@@ -844,20 +855,22 @@ class Ledger(Pages):
 
     def _flush_ends(self) -> None:
         """Write the records that the call has made so far, and what follows from them."""
-        records, ended, buried = self._records, self._ended, self._buried
+        records, last, failed, buried = self._records, self._last, self._failed, self._buried
         listed = self._listed + len(records)
         if not listed:
             return
-        self._records, self._ended, self._buried, self._listed = [], [], [], 0
+        ends = self._ends
+        self._records, self._last, self._failed, self._buried = [], {}, [], []
+        self._ends = self._listed = 0
         if records:
             self.db.executemany(SQL["record"], records)
-        last = {job: status for status, job in ended}
-        for status in set(last.values()):
-            self._do("last_status", status, _json([job for job in last if last[job] is status]))
-        failed = [(job,) for status, job in ended if status in _DEAD]
-        self._do("count_ends", len(ended), len(failed), listed, self.ns)
+        statuses = set(last.values())
+        for status in statuses:
+            jobs = list(last) if len(statuses) == 1 else [job for job in last if last[job] is status]
+            self._do("last_status", status, _json(jobs))
+        self._do("count_ends", ends, len(failed), listed, self.ns)
         if failed:
-            self.db.executemany(SQL["count_failure"], failed)
+            self.db.executemany(SQL["count_failure"], [(job,) for job in failed])
             excess = self._do("letters_over", self.ns, self.limits.dead_letters).fetchall()
             buried = [*buried, *(run_id for (run_id,) in excess)]
         for run_id in buried:
@@ -971,16 +984,18 @@ class Ledger(Pages):
     def _do(self, statement: str, *values: object) -> sqlite3.Cursor:
         return self.db.execute(SQL[statement], values)
 
-    def _do_rows(self, statement: str, rows: Sequence[tuple[object, ...]], *values: object) -> list[sqlite3.Cursor]:
-        """Run a statement that takes rows; the other values come after them."""
+    def _do_rows(self, statement: str, width: int, rows: Sequence[object], *values: object) -> list[sqlite3.Cursor]:
+        """Run a statement that takes rows, given as one list: tuples that stay would call the garbage collector.
+
+        The other values come after the rows.
+        """
         cursors = []
-        for start in range(0, len(rows), _MOST_ROWS):
-            some = rows[start : start + _MOST_ROWS]
-            size = next(size for size in _ROW_COUNTS if size >= len(some))
-            flat = list(chain.from_iterable(some))
-            flat += [None] * ((size - len(some)) * len(some[0]))
-            flat += values
-            cursors.append(self.db.execute(_with_rows(statement, size), flat))
+        for start in range(0, len(rows), _MOST_ROWS * width):
+            some = [*rows[start : start + _MOST_ROWS * width]]
+            count = next(count for count in _ROW_COUNTS if count * width >= len(some))
+            some += [None] * (count * width - len(some))
+            some += values
+            cursors.append(self.db.execute(_with_rows(statement, count), some))
         return cursors
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
@@ -1011,8 +1026,8 @@ class _Claims:
         self._fence = ledger._number("next_fences", len(claims)) - len(claims)
         self._states: dict[int, _State] = {}
         self._waiting: dict[int, tuple[Any, ...]] = {}
-        self._timers: list[tuple[object, ...]] = []
-        self._runs: list[tuple[object, ...]] = []
+        self._timers: list[object] = []
+        self._runs: list[object] = []
 
     def answers(self) -> list[Claimed]:
         plain = self._plain()
@@ -1026,7 +1041,7 @@ class _Claims:
     def _plain(self) -> dict[int, Claim]:
         """Return the claims, by timer, that start as they are: their timers stand as planned, and nothing is active."""
         plain: dict[int, Claim] = {}
-        rows = []
+        rows: list[object] = []
         for claim in self._claims:
             timer = claim.timer
             spec = timer.spec
@@ -1038,8 +1053,8 @@ class _Claims:
                 and timer.id not in plain
             ):
                 plain[timer.id] = claim
-                rows.append((timer.id, timer.rev, spec.policy.overlap is Overlap.ALLOW))
-        for cursor in self._ledger._do_rows("claims_to_look_at", rows, self._latest):
+                rows += (timer.id, timer.rev, spec.policy.overlap is Overlap.ALLOW)
+        for cursor in self._ledger._do_rows("claims_to_look_at", 3, rows, self._latest):
             [others] = cursor.fetchone()
             for job in orjson.loads(others):
                 del plain[job]
@@ -1053,8 +1068,8 @@ class _Claims:
             next_planned = next_due = None
         else:
             following = _new(Timer, (timer_id, rev + 1, next_due, next_planned, spec, 0, None))
-        self._timers.append((timer_id, next_planned, next_due))
-        self._runs.append((token, timer_id, planned, due, fence, spec.payload))
+        self._timers += (timer_id, next_planned, next_due)
+        self._runs += (token, timer_id, planned, due, fence, spec.payload)
         if self._ledger.followed:
             self._ledger._changed(ChangeKind.RUN, token)
         return _new(Claimed, (_STARTED, token, token, fence, following, (), 0))
@@ -1186,8 +1201,8 @@ class _Claims:
 
     def _write(self) -> None:
         if self._runs:
-            self._ledger._do_rows("start_runs", self._runs, self._epoch, self._node, self._now)
-            self._ledger._do_rows("start_timers", self._timers, self._now)
+            self._ledger._do_rows("start_runs", 6, self._runs, self._epoch, self._node, self._now)
+            self._ledger._do_rows("start_timers", 3, self._timers, self._now)
             self._runs.clear()
             self._timers.clear()
 

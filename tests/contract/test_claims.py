@@ -361,7 +361,8 @@ async def test_a_batch_of_any_size_is_answered_in_its_order(store: Store, node: 
     assert [claimed.token for claimed in granted] == [claim.token for claim in claims]
     started = [claimed for claimed in granted if claimed.grant is Grant.STARTED]
     fences = [claimed.fence for claimed in started]
-    assert fences == sorted(set(fences))
+    # They grow with the claims of each job; between jobs they only differ.
+    assert len(set(fences)) == len(fences)
     assert granted[once].next is None
     assert all(claimed.next is not None for claimed in started if claimed is not granted[once])
     ends = [node.end_of(claimed.token, result=b"%d" % claimed.token) for claimed in started]

@@ -54,14 +54,15 @@ class Network:
 
     def ways(self, nodes: int = 3) -> list[dict[str, object]]:
         """What is different for each node: the port by which it goes to the server."""
-        return [{"store": self.place.through(proxy.port)} for proxy in self.proxies[:nodes]]
+        options = {"application_name": self.place.schema}
+        return [{"store": self.place.through(proxy.port, **options)} for proxy in self.proxies[:nodes]]
 
     def of(self, node: NodeProcess) -> Proxy:
         return self.proxies[int(node.orders.name.removeprefix("node-"))]
 
     async def end_sessions(self, conductor: Conductor, node: NodeProcess) -> None:
         """End some of the sessions of all nodes, as an administrator does."""
-        mine = f"application_name = 'asched' AND query ~ '{self.place.schema}'"
+        mine = f"application_name = '{self.place.schema}'"
         self.sessions_ended += await terminate(self.place, f"{mine} AND random() < 0.3")
 
     async def reset(self, conductor: Conductor, node: NodeProcess) -> None:
@@ -91,7 +92,9 @@ async def network(place: Place) -> AsyncIterator[Network]:
 async def test_sessions_that_the_server_ends_at_random_cost_nothing(
     place: Place, network: Network, tmp_path: Path
 ) -> None:
-    verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {network.end_sessions: 1})
+    verdict, conductor = await play(
+        PIECE, place.effects, tmp_path, place.url(), {network.end_sessions: 1}, network.ways()
+    )
 
     assert_all_is_well(verdict, conductor)
     assert network.sessions_ended > 10

@@ -98,3 +98,13 @@ async def test_a_node_that_is_stopped_in_the_middle_of_a_step_holds_nobody_up(pl
     await asyncio.gather(step, return_exceptions=True)
     await stopped.close()
     await other.close()
+
+
+async def test_of_nodes_that_start_at_once_on_an_empty_database_one_makes_the_tables(place: Place) -> None:
+    stores = [PostgresStore(place.server, schema=place.schema) for _ in range(8)]
+
+    await asyncio.gather(*(store.open("default", Limits(), SystemClock()) for store in stores))
+
+    assert len({await store.next_id() for store in stores}) == 8
+    for store in stores:
+        await store.close()

@@ -10,10 +10,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from support.postgres import Require, own_database, require_postgres
 
 import asched
 from asched import errors
@@ -21,6 +23,8 @@ from asched.builder import JobBuilder
 from asched.events import EVENTS
 
 DOCS = Path(__file__).parents[2] / "docs"
+# Where the database of the pages' shop is said to be.
+SHOP = "postgresql://shop:secret@db.internal/shop"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Their blocks are parts of the reader's program, which a host serves or pytest runs; examples/ has them whole.
@@ -45,21 +49,25 @@ def program(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_python_of_the_page_runs(page: Path, tmp_path: Path) -> None:
+def test_python_of_the_page_runs(page: Path, tmp_path: Path, require: Require) -> None:
     source = program(page)
     if "sqlite:///" in source:
         pytest.importorskip("aiosqlite")
     script = tmp_path / f"{page.stem.replace('-', '_')}.py"
-    script.write_text(source, "utf-8")
+    with ExitStack() as stack:
+        if SHOP in source:
+            require_postgres(require)
+            source = source.replace(SHOP, stack.enter_context(own_database()))
+        script.write_text(source, "utf-8")
 
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script.name],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script.name],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     assert 0 == done.returncode, done.stderr
 

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.postgres import DSN, Require, require_postgres
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -24,16 +25,20 @@ def promised_output(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_prints_what_it_promises(path: Path, tmp_path: Path) -> None:
+def test_example_prints_what_it_promises(path: Path, tmp_path: Path, require: Require) -> None:
+    arguments = []
     if "asched[sqlite]" in path.read_text("utf-8"):
         pytest.importorskip("aiosqlite")
+    if "asched[postgres]" in path.read_text("utf-8"):
+        require_postgres(require)
+        arguments = [DSN]
 
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(path)],
+        [sys.executable, "-W", "error", str(path), *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

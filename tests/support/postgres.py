@@ -7,13 +7,14 @@ import atexit
 import functools
 import inspect
 import os
+import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -46,6 +47,14 @@ def url(schema: str, **options: object) -> str:
     return "&".join([f"{DSN}?schema={schema}", *(f"{name}={value}" for name, value in options.items())])
 
 
+def address(user: str | None = None, database: str | None = None) -> str:
+    """Return where the tests' server is, for another user (``name`` or ``name:password``) or another database."""
+    parts = urlsplit(DSN)
+    if user is not None:
+        parts = parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}")
+    return urlunsplit(parts if database is None else parts._replace(path=f"/{database}"))
+
+
 def ask(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
     """Do something on a connection of its own; the caller may be inside of an event loop or not."""
 
@@ -62,6 +71,17 @@ def ask(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         return asyncio.run(go())
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(go())).result()
+
+
+@contextmanager
+def own_database() -> Iterator[str]:
+    """Make a database, for programs that cannot be told of a schema; yield its address, and drop it."""
+    name = f"asched_test_{secrets.token_hex(4)}"
+    ask(lambda connection: connection.execute(f"CREATE DATABASE {name}"))
+    try:
+        yield address(database=name)
+    finally:
+        ask(lambda connection: connection.execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def drop(schema: str) -> None:

@@ -266,7 +266,7 @@ r.token = r.id AND r.epoch = ?1 AND r.claimed IS NULL AND r.attempts_json IS NUL
 
 -- name: plain_runs
 -- One row, however many runs: each row that is fetched gives up the interpreter's lock.
-SELECT json_group_array(json_array(r.id, r.job)) FROM json_each(?2) e CROSS JOIN asched_run r ON r.id = e.value
+SELECT json_group_array(r.id), json_group_array(r.job) FROM json_each(?2) e CROSS JOIN asched_run r ON r.id = e.value
 WHERE {plain}
 
 -- name: record_plain
