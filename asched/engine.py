@@ -144,7 +144,10 @@ class Engine:
         """The last plan left due timers behind for want of room."""
         self._look_at = 0.0
         self._offset = 0
-        """Store clock minus this machine's, microseconds."""
+        """The store's clock minus the one that nobody sets, microseconds."""
+        # A store's clock is followed by the one that nobody sets; a wall clock of this machine says nothing of it.
+        self.now: Callable[[], int] = self._now_of_store if store.caps.own_clock else clock.now
+        """The store's clock, as far as this node knows it. From any thread."""
         self._watched_since = watched_since
         self._sleeper: asyncio.Future[None] | None = None
         self._awake = False
@@ -160,6 +163,10 @@ class Engine:
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._lease_ends = float("inf")
+        self._asked = 0.0
+        """When the last heartbeat that came through was sent."""
+        self._reaps_from = 0.0
+        """Before then this node takes no other one for dead."""
         self._tokens = itertools.count()
         self._exit: BaseException | None = None
         """What a job raised to end the program, until its run is recorded."""
@@ -167,11 +174,9 @@ class Engine:
         self._notes_due = False
         self._blamed: dict[str, float] = {}
         self._runner = Runner(
-            clock, max_workers, self._on_ended, self._on_blocked, self._on_thread_free, self._is_expired
+            self.now, max_workers, self._on_ended, self._on_blocked, self._on_thread_free, self._is_expired
         )
-        self._last_wall = clock.now()
-        self._last_elapsed = clock.elapsed()
-        self._last_loop = self._loop.time()
+        self._last_clocks = self._read_clocks()
 
     # Life
 
@@ -236,12 +241,20 @@ class Engine:
 
     async def register(self) -> None:
         """Begin a lease under a new epoch."""
+        caps = self.store.caps
         asked = self._clock.elapsed()
+        first = not self.epoch
+        if not first:
+            self._reaps_from = asked + caps.lease
         self.epoch = await self.store.register(self.node)
         self._tokens = itertools.count(self.epoch << 32 | 1)
+        self._asked = asked
+        self._follow_clock(await self.store.now())
+        if first:
+            self._last_clocks = self._read_clocks()
         self._extend_lease(asked)
-        self._offset = await self.store.now() - self._clock.now()
-        await self._reap()
+        if not caps.shared:
+            await self._reap()
 
     def _extend_lease(self, asked: float) -> None:
         """Take note of a lease that was given some time after ``asked``, on the clock that counts suspended time."""
@@ -251,12 +264,15 @@ class Engine:
     def _is_expired(self) -> bool:
         """Tell whether this node may not start anything: its lease has run out, as far as it knows."""
         left = self._lease_ends - self._clock.elapsed()
-        self._runner.starts_until = self._clock.now() + int(min(left, 1e9) * SECOND)
+        self._runner.starts_until = self.now() + int(min(left, 1e9) * SECOND)
         return left <= 0
 
-    def now(self) -> int:
-        """Return the store's clock as this node knows it."""
-        return self._clock.now() + self._offset
+    def _now_of_store(self) -> int:
+        return self._offset + int(self._clock.elapsed() * SECOND)
+
+    def _follow_clock(self, now: int) -> None:
+        """Take note of what the store's clock says."""
+        self._offset = now - int(self._clock.elapsed() * SECOND)
 
     def has_abandoned(self, job_id: str) -> bool:
         """Tell whether a thread of the job, past its timeout, still runs here."""
@@ -278,7 +294,7 @@ class Engine:
             try:
                 if self._unsettled:
                     await self._reconcile()
-                await self._notice_jump(now)
+                await self._notice_jump()
                 if self._must_look():
                     await self._look(now)
                 await self._start_due(now)
@@ -494,14 +510,15 @@ class Engine:
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
-    async def _notice_jump(self, now: int) -> None:
+    async def _notice_jump(self) -> None:
         """Compare the clocks: one that was set, or a machine that slept, changes what was missed."""
-        wall, elapsed, ticks = self._clock.now(), self._clock.elapsed(), self._loop.time()
-        passed = elapsed - self._last_elapsed
-        step = wall - self._last_wall - int(passed * SECOND)
-        slept = passed - (ticks - self._last_loop)
+        clocks = now, elapsed, ticks = self._read_clocks()
+        last_now, last_elapsed, last_ticks = self._last_clocks
+        passed = elapsed - last_elapsed
+        step = now - last_now - int(passed * SECOND)
+        slept = passed - (ticks - last_ticks)
         if abs(step) <= _JUMP and slept <= _JUMP / SECOND:
-            self._last_wall, self._last_elapsed, self._last_loop = wall, elapsed, ticks
+            self._last_clocks = clocks
             return
         log.warning(
             "the clock jumped by %+.1f s and the machine slept for %.1f s; what passed meanwhile counts as missed",
@@ -510,11 +527,15 @@ class Engine:
         )
         self._watched_since = now
         self._tell("clock.jumped", None, None, {"seconds": step / SECOND, "slept": max(slept, 0.0)})
-        if step < -_JUMP and not self.store.caps.own_clock:
+        if step < -_JUMP:
             await self._replan(now, -step >= CORRECTION)
             self.look_again()
         # Not before: a store that is away leaves the jump to be noticed again when it is back.
-        self._last_wall, self._last_elapsed, self._last_loop = wall, elapsed, ticks
+        self._last_clocks = clocks
+
+    def _read_clocks(self) -> tuple[int, float, float]:
+        """Return the store's clock, the one that counts suspended time and the event loop's, which does not."""
+        return self.now(), self._clock.elapsed(), self._loop.time()
 
     async def _away(self, error: StoreUnavailable) -> None:
         """Wait until the store is back. Nothing starts meanwhile, what runs goes on."""
@@ -542,7 +563,7 @@ class Engine:
 
         Only the loop calls it, while no claim is under way.
         """
-        self._offset = await self.store.now() - self._clock.now()
+        self._follow_clock(await self.store.now())
         held = await self.store.claims(self.epoch)
         orphans = [live.token for live in held if live.token not in self.running]
         if orphans:
@@ -801,23 +822,29 @@ class Engine:
                 if not beat.alive:
                     await self._on_lease_lost()
                     continue
+                self._follow_clock(beat.now)
                 self._extend_lease(asked)
-                self._offset = beat.now - self._clock.now()
+                if asked - self._asked > caps.lease * (1 - _BEAT):
+                    # What kept this node from the store may have kept others: they get time to say that they live.
+                    self._reaps_from = asked + caps.lease
+                self._asked = asked
                 self._halt(beat.cancels, Reason.OPERATOR)
                 # One such answer means nothing, since claims and ends are under way; an orphan is there twice.
                 self._excess = self._excess + 1 if beat.claims > len(self.running) else 0
                 if self._excess > 1:
                     self._unsettled = True
-                await self._reap()
+                if asked >= self._reaps_from:
+                    await self._reap()
             except StoreUnavailable as error:
                 log.warning("no heartbeat: %s", error)
-                delay = caps.lease * _BEAT / 2
+                # With jitter: the nodes have all lost the store at once, and shall not all come back at once.
+                delay = caps.lease * _BEAT / 2 * (0.5 + random.random() / 2)
                 continue
             delay = caps.lease * _BEAT
             self._wake()
 
     async def _reap(self) -> None:
-        """Take over what nodes left that are gone; at a start, the process before this one."""
+        """Take over what nodes left that are gone; in a store of one process, at the start, the process before."""
         for reaped in await self.store.reap():
             log.log(
                 logging.WARNING if reaped.rescued or reaped.lost else logging.INFO,

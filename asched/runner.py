@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 
 from asched import offload
 from asched.arguments import decode_arguments
-from asched.clock import Clock
 from asched.errors import InvalidArgument
 from asched.instants import SECOND, to_datetime
 from asched.masking import masked
@@ -274,6 +273,7 @@ class Runner:
     """Starts attempts and collects their ends. Belongs to one event loop, on whose thread all calls come.
 
     Args:
+        now: The store's clock, as far as this node knows it. From any thread.
         max_workers: Most worker threads.
         ready: Called when ``ended`` is no longer empty.
         blocked: Told of a job that held the loop, with the seconds.
@@ -283,7 +283,7 @@ class Runner:
 
     def __init__(
         self,
-        clock: Clock,
+        now: Callable[[], int],
         max_workers: int,
         ready: Callable[[], None],
         blocked: Callable[[CurrentRun, float], None],
@@ -299,14 +299,14 @@ class Runner:
         self.max_workers = max_workers
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
-        self._now = clock.now
+        self._now = now
         self._context = contextvars.copy_context()
         self._ready = ready
         self._blocked = blocked
         self._freed = freed
         self._expired = expired
         self.starts_until = 2**62
-        """The wall clock's instant up to which an attempt may begin without asking. A process that was stopped, or a
+        """The instant up to which an attempt may begin without asking. A process that was stopped, or a
         job that held the loop, may have let the node's lease run out since the attempt was granted."""
         self._deadlines: Timers[_Deadline] = Timers()
         self._alarm: asyncio.TimerHandle | None = None

@@ -1134,7 +1134,8 @@ class Scheduler:
                     future.set_result(None)
         if not self._bus.wanted or not self._bus.wants(name):
             return
-        self._untold.append((name, self._clock.now(), job_id, run_id, data))
+        now = self._clock.now() if self._engine is None else self._engine.now()
+        self._untold.append((name, now, job_id, run_id, data))
         if self._teller is None:
             self._teller = asyncio.ensure_future(self._tell_all())
             self._teller.add_done_callback(_report)

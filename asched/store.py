@@ -93,7 +93,7 @@ class StoreCaps(NamedTuple):
     lease: float
     """Seconds a node may go without a heartbeat."""
     own_clock: bool = False
-    """The store has a clock of its own, and a node whose clock is set back changes nothing."""
+    """The store has a clock of its own, by which all nodes go; theirs may be wrong."""
     on_lease_lost: Literal["cancel", "finish"] = "cancel"
     """What a node does with its attempts when it learns that others have taken their runs over."""
     transactions: bool = False

@@ -103,6 +103,9 @@ _COMMAND_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10.0
 # Nobody holds a job's row longer than a step takes; whoever waits longer says so instead of hanging.
 _LOCK_TIMEOUT = "5s"
+# A node that is stopped in the middle of a step holds the rows of its jobs. Before those who wait for them give up the
+# server ends its session, and with it the step.
+_LONGEST_PAUSE = 3.0
 # A step that met another one is made again this often; each time one of the two got through.
 _TRIES = 8
 _TRY_AGAIN = 0.005
@@ -752,10 +755,16 @@ class PostgresStore:
         import asyncpg
 
         # Poolers know few of the server's settings by name and refuse a connection that brings another.
-        options = {} if self._pooled else {"jit": "off", "lock_timeout": _LOCK_TIMEOUT, **settings}
+        pause = min(_LONGEST_PAUSE, self.caps.lease / 3)
+        options = {
+            "jit": "off",
+            "lock_timeout": _LOCK_TIMEOUT,
+            "idle_in_transaction_session_timeout": f"{pause * 1000:.0f}ms",
+            **settings,
+        }
         # What the address says of them counts.
         said = dict(parse_qsl(urlsplit(dsn).query))
-        ours = {"application_name": "asched", **options}
+        ours = {"application_name": "asched", **({} if self._pooled else options)}
         try:
             return await asyncpg.connect(
                 dsn,

@@ -442,10 +442,12 @@ class Pages:
         values.append(place)
         conditions.append(f"h.seq < ${len(values)}")
         more = await self.connection.fetch(
-            f"{self._sql['ended_runs']} WHERE {' AND '.join(conditions)} "
-            f"ORDER BY h.seq DESC LIMIT {limit - len(page) + 1}",
+            f"{self._sql['ended_runs']} WHERE {' AND '.join(conditions)} ORDER BY h.seq DESC LIMIT {limit + 1}",
             *values,
         )
+        # What has ended since the first statement stands on this page already.
+        known = {run.id for run in page}
+        more = [row for row in more if row[0] not in known]
         room = limit - len(page)
         page += [_run_of(row) for row in more[:room]]
         if len(more) <= room:

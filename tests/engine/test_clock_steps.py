@@ -9,8 +9,10 @@ from collections.abc import Callable
 import pytest
 from support.schedules import Journal, at, records, since
 
-from asched import Daily, Event, Interval, Once, Reason, RunStatus, Scheduler
-from asched.store import Store
+from asched import Daily, Event, Interval, MemoryStore, Once, Reason, RunStatus, Scheduler
+from asched.clock import Clock
+from asched.instants import SECOND
+from asched.store import Limits, Store
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -189,3 +191,65 @@ async def test_a_start_after_the_clock_was_ahead_stalls_no_interval(
 
     assert ahead >= 1
     assert len(journal.words) == ahead + 2
+
+
+class Remote(MemoryStore):
+    """A store whose clock is its own, as a database's is, and can be set."""
+
+    def __init__(self) -> None:
+        super().__init__(lease=30.0)
+        self.caps = self.caps._replace(own_clock=True)
+        self.ahead = 0.0
+
+    async def open(self, namespace: str, limits: Limits, clock: Clock) -> None:
+        store = self
+
+        class Shifted:
+            def now(self) -> int:
+                return clock.now() + int(store.ahead * SECOND)
+
+            def elapsed(self) -> float:
+                return clock.elapsed()
+
+        await super().open(namespace, limits, Shifted())
+
+
+async def test_a_store_s_clock_that_is_set_back_stalls_no_interval(clock: VirtualClock) -> None:
+    elapsed: list[float] = []
+    store = Remote()
+    scheduler = Scheduler(store, clock=clock)
+
+    @scheduler.every(10).minutes
+    async def beside() -> None:
+        elapsed.append(clock.elapsed())
+
+    async with scheduler:
+        await clock.sleep_until(at(2 * HOUR + 5))
+        store.ahead = -2 * HOUR
+        await asyncio.sleep(3 * HOUR)
+
+    gaps = [later - earlier for earlier, later in itertools.pairwise(elapsed)]
+    assert max(gaps) <= 660
+    assert len(elapsed) >= 28
+
+
+async def test_a_node_whose_own_clock_is_wrong_runs_on_the_store_s_time(clock: VirtualClock) -> None:
+    elapsed: list[float] = []
+    scheduler = Scheduler(Remote(), clock=clock)
+
+    @scheduler.every(10).minutes
+    async def beside() -> None:
+        elapsed.append(clock.elapsed())
+
+    async with scheduler:
+        store = scheduler.store
+        assert isinstance(store, Remote)
+        await clock.sleep_until(at(HOUR + 5))
+        # The node's clock is set; the store's goes on as before.
+        clock.step(+1 * HOUR)
+        store.ahead = -1 * HOUR
+        await asyncio.sleep(HOUR)
+        missed = await scheduler.get_history(status="missed")
+
+    assert [600.0 * number for number in range(1, 13)] == pytest.approx(elapsed, abs=1)
+    assert missed == []

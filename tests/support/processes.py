@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 _POLL = 0.02
@@ -14,6 +15,20 @@ async def appears(path: Path) -> str:
         while True:
             if await asyncio.to_thread(path.exists) and (text := await asyncio.to_thread(path.read_text)):
                 return text
+            await asyncio.sleep(_POLL)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], patience: float = 20.0) -> None:
+    """Wait until what is asked again and again is so: what other processes do sets no event here."""
+    async with asyncio.timeout(patience):
+        while not await condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_POLL)
+
+
+async def says(path: Path, words: str, times: int = 1, patience: float = 40.0) -> None:
+    """Wait until another process has logged these words so many times."""
+    async with asyncio.timeout(patience):
+        while (await asyncio.to_thread(path.read_text)).count(words) < times:  # noqa: ASYNC110 - as above
             await asyncio.sleep(_POLL)
 
 
