@@ -388,9 +388,7 @@ class Pages:
         schedule = self.schedule
         rows = await self._fetch("window", schedule.ns, list(info.functions), until, limit + 1, list(info.declarations))
         now, schedule.followed_until = rows[0][8:]
-        unknown = {row[6] for row in rows if row[6] is not None and schedule.spec(row[6], row[7]) is None}
-        if unknown:
-            await self.read_specs(unknown)
+        specs = await self.specs({row[6]: row[7] for row in rows if row[6] is not None})
         found: list[Timer] = []
         horizon: int | None = None
         for due, timer_id, rev, planned, attempt, payload, serial, edition, *_ in rows:
@@ -399,15 +397,29 @@ class Pages:
             if due > until or len(found) == limit:
                 horizon = due - 1
                 break
-            spec = schedule.spec(serial, edition)
+            spec = specs.get((serial, edition))
             # An edit between the two statements; the timer has moved with it and is asked for again.
             if spec is not None and type(spec.trigger) is not CodeTrigger:
                 found.append(Timer(timer_id, rev, due, planned, spec, attempt, payload))
         return Window(found, horizon, now)
 
-    async def read_specs(self, serials: Iterable[int]) -> None:
-        for row in await self._fetch("specs", list(serials)):
-            self.schedule.learn(row[_SPEC_COLUMNS + 1], row[_SPEC_COLUMNS + 2], self.schedule.spec_of(row))
+    async def specs(self, editions: Mapping[int, int]) -> dict[tuple[int, int], JobSpec]:
+        """Return the specs of jobs by serial number and edition; of one that was edited meanwhile, the new edition."""
+        # What is returned is not looked up again: learning the last of many may forget the first.
+        schedule = self.schedule
+        found = {}
+        unknown = []
+        for serial, edition in editions.items():
+            spec = schedule.spec(serial, edition)
+            if spec is None:
+                unknown.append(serial)
+            else:
+                found[serial, edition] = spec
+        for row in await self._fetch("specs", unknown) if unknown else ():
+            serial, edition = row[_SPEC_COLUMNS + 1 : _SPEC_COLUMNS + 3]
+            found[serial, edition] = spec = schedule.spec_of(row)
+            schedule.learn(serial, edition, spec)
+        return found
 
     # Records
 
@@ -528,13 +540,9 @@ class Step(Pages):
         for job in taken:
             self._jobs[job.serial] = job
         # The rows are ours from here on: what a new statement sees now stays so.
-        unknown = [job.serial for job in taken if self.schedule.spec(job.serial, job.edition) is None]
-        if unknown:
-            await self.read_specs(unknown)
+        specs = await self.specs({job.serial: job.edition for job in taken})
         for job in taken:
-            spec = self.schedule.spec(job.serial, job.edition)
-            assert spec is not None
-            job.spec = spec
+            job.spec = specs[job.serial, job.edition]
         active = [job.serial for job in taken if job.active]
         if active:
             for row in await self._fetch("runs_of_jobs", active):

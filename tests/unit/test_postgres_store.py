@@ -23,7 +23,8 @@ from asched import Once, Scheduler
 from asched.clock import SystemClock
 from asched.errors import InvalidArgument, SchemaTooNew, StoreUnavailable
 from asched.instants import SECOND, to_datetime
-from asched.store import JobFilter, Limits, PutMode, PutStatus
+from asched.model import Reason, RunStatus
+from asched.store import Gap, Grant, JobFilter, Limits, PutMode, PutStatus, Selection
 from asched.stores import open_url
 from asched.stores.postgres import PostgresStore, migrate
 from asched.stores.sql import Migration, migrations
@@ -558,6 +559,26 @@ async def test_a_schema_may_have_capitals(schema: str, opened: Callable[..., Any
 def _add_migration(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     following = Migration(NEWEST + 1, "next.sql", text)
     monkeypatch.setattr("asched.stores.postgres.migrations", lambda store: (*migrations(store), following))
+
+
+# What is kept in memory
+
+
+async def test_more_jobs_than_a_process_remembers_are_seen_and_held_at_once(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asched.stores.postgres_ledger._SPECS", 3)
+    store = await opened()
+    node = await joined(store)
+    due = CLOCK.now() - SECOND
+    await store.put_jobs(PutMode.INSERT, [item(spec(f"job-{number}"), due) for number in range(10)])
+
+    timers = (await store.window(node.epoch, CLOCK.now(), 100)).timers
+    claims = [node.claim_of(timer, gap=Gap(RunStatus.SKIPPED, Reason.PAUSED, due, due, 1)) for timer in timers]
+    granted = [answer.grant for answer in await store.claim(node.epoch, claims)]
+    paused = await store.pause_jobs(Selection(group="default"))
+
+    assert [10, 10, 10] == [len(timers), granted.count(Grant.STARTED), len(paused)]
 
 
 # Plans
