@@ -153,6 +153,8 @@ class Engine:
         self._awake = False
         """Something asked for a wake-up since the loop last looked at what is due."""
         self._ended = asyncio.Event()
+        self._unrecorded: list[tuple[CurrentRun, Finish]] = []
+        """Ends that the store has not taken and that are to be said again."""
         self._ended_meanwhile: set[str] | None = None
         """Jobs of which a run ended while the store was asked for claims; its answer may not know of that yet."""
         self._unsettled = False
@@ -587,11 +589,15 @@ class Engine:
         """Write ends of attempts, all that are there in one call."""
         runner = self._runner
         while True:
-            if not runner.ended:
+            if not runner.ended and not self._unrecorded:
                 self._ended.clear()
                 await self._ended.wait()
             ended, runner.ended = runner.ended, []
             ends = [self._end(run) for run in ended]
+            for run, end in self._unrecorded:
+                ended.append(run)
+                ends.append(end)
+            self._unrecorded.clear()
             delay = _RETRY_FIRST
             again = False
             while True:
@@ -607,9 +613,11 @@ class Engine:
                     await asyncio.sleep(delay * (0.5 + random.random() / 2))
                     delay = min(2 * delay, _RETRY_LIMIT)
                 except asyncio.CancelledError:
-                    runner.ended = ended + runner.ended
+                    self._unrecorded += zip(ended, ends, strict=True)
                     raise
             self._raise_exit()
+            if None in accepted:
+                ended, ends, accepted = self._put_off(ended, ends, accepted)
             running = self.running
             for run in ended:
                 running.pop(run.token, None)
@@ -631,14 +639,29 @@ class Engine:
             if not running:
                 self._idle.set()
 
+    def _put_off(
+        self, ended: Sequence[CurrentRun], ends: Sequence[Finish], accepted: Sequence[bool | None]
+    ) -> tuple[list[CurrentRun], list[Finish], list[bool | None]]:
+        """Have ends recorded later whose job somebody holds; return the others."""
+        answered = list(zip(ended, ends, accepted, strict=True))
+        later = [(run, end) for run, end, kept in answered if kept is None]
+        now = [(run, end, kept) for run, end, kept in answered if kept is not None]
+        self._loop.call_later(_BUSY_AGAIN, self._end_again, later)
+        return [run for run, _, _ in now], [end for _, end, _ in now], [kept for _, _, kept in now]
+
+    def _end_again(self, ends: Iterable[tuple[CurrentRun, Finish]]) -> None:
+        self._unrecorded += ends
+        self._ended.set()
+
     async def _settle_ends(
-        self, ended: Sequence[CurrentRun], ends: Sequence[Finish], accepted: Sequence[bool]
-    ) -> list[bool]:
+        self, ended: Sequence[CurrentRun], ends: Sequence[Finish], accepted: Sequence[bool | None]
+    ) -> list[bool | None]:
         """Tell ends that were recorded, though the answer was lost, from ends that were refused."""
         records = await self.store.get_runs([run.run_id for run in ended])
         return [
             kept
-            or (
+            if kept is not False
+            else (
                 record is not None
                 and any(
                     (attempt.number, attempt.node, attempt.ended) == (run.attempt, self.node.name, end.ended)
@@ -730,7 +753,7 @@ class Engine:
         reason = Reason.ABORTED if aborted or not admitted else None
         return Finish(run.token, final, outcome, started, run.ended, reason, error, note=note)
 
-    def _report_refused(self, ends: Sequence[Finish], accepted: Sequence[bool]) -> None:
+    def _report_refused(self, ends: Sequence[Finish], accepted: Sequence[bool | None]) -> None:
         for end, kept in zip(ends, accepted, strict=True):
             if not kept:
                 log.error(

@@ -192,7 +192,7 @@ class Grant(IntEnum):
     QUEUED = 2
     """A waiting run was made that starts when the active one ends."""
     BUSY = 3
-    """Nothing changed: the job is active and ``wait`` was said."""
+    """Nothing changed: the job is active and ``wait`` was said, or somebody holds the job; ask again later."""
     STALE = 4
     """Nothing changed: the timer is not what the node thought, or another node took it."""
     EARLY = 5
@@ -515,7 +515,8 @@ class Store(Protocol):
         """End every node whose lease has run out, and give its runs back. Any node calls it, at any time.
 
         A claim under ``OnCrash.RERUN`` becomes a waiting run, due now, the attempt recorded as lost and counted;
-        once the attempts are used up, and under ``OnCrash.LOST``, the run is final: ``lost``.
+        once the attempts are used up, and under ``OnCrash.LOST``, the run is final: ``lost``. Runs of a job that
+        somebody holds stay for a later call; their node is gone nevertheless, and is told of again with them.
         """
         ...
 
@@ -597,18 +598,22 @@ class Store(Protocol):
         """
         ...
 
-    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
+    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[Sequence[bool | None], list[Timer]]:
         """Record ends of attempts.
 
         Returns:
             For each end whether it was accepted, and the timers that arose: retries, and runs that had queued
-            behind the ones that ended. A final failure is a dead letter too; a replay that succeeds removes the
-            letter it came from. The run of a deleted job ends as ``cancelled`` instead of waiting.
+            behind the ones that ended. ``None``: nothing happened, since somebody holds the job; say it again later.
+            A final failure is a dead letter too; a replay that succeeds removes the letter it came from. The run of
+            a deleted job ends as ``cancelled`` instead of waiting.
         """
         ...
 
     async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
-        """Give back claims whose attempt never began; the attempt's number is used again."""
+        """Give back claims whose attempt never began; the attempt's number is used again.
+
+        Claims of a job that somebody holds may stay: the heartbeat goes on counting them.
+        """
         ...
 
     async def claims(self, epoch: int) -> list[Live]:

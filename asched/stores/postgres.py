@@ -12,6 +12,10 @@ Faults. A call that does not reach the database, or whose answer does not come b
 carried out is then not known here: the engine asks with :meth:`PostgresStore.claims`. A call that met another one in
 the database (a deadlock, a job added twice at once) is made again.
 
+Jobs that somebody holds. A transaction of a user's that changes a job (``connection=``) keeps its row for as long as
+it is open. What the loop does with many jobs at once is done without that one: its claims are answered ``BUSY``, its
+ends are taken later, its runs are rescued later. Who changes it by hand waits, and is refused after some seconds.
+
 Hints. ``NOTIFY`` makes every commit of the cluster wait in one queue, so it is never part of a transaction that does
 something else: a connection of its own sends what has gathered, at once when it was quiet and then every 10 ms. Hints
 may be lost; each node looks at the database once in ``poll`` seconds, and that alone is complete. A pooler that
@@ -101,8 +105,11 @@ _FEED_SWEEP = 30.0
 
 _COMMAND_TIMEOUT = 10.0
 _CONNECT_TIMEOUT = 10.0
-# Nobody holds a job's row longer than a step takes; whoever waits longer says so instead of hanging.
+# No step holds a job's row for longer; whoever waits longer says so instead of hanging.
 _LOCK_TIMEOUT = "5s"
+# A transaction of a user's may hold a job's row for as long as it likes. The loop, and the ends of runs, wait this long
+# for it, which is much more than a step takes, and then go on without that job.
+_BRIEFLY = "250ms"
 # A node that is stopped in the middle of a step holds the rows of its jobs. Before those who wait for them give up the
 # server ends its session, and with it the step.
 _LONGEST_PAUSE = 3.0
@@ -204,8 +211,8 @@ class PostgresStore:
         self._feed_floor = 0
         self._feed_swept = 0.0
         lane = self._lane
-        self._loop_lane = lane(plan=_BY_KEY)
-        self._ends_lane = lane(plan=_BY_KEY)
+        self._loop_lane = lane(settings=_OF_THE_LOOP)
+        self._ends_lane = lane(settings=_OF_THE_LOOP)
         self._steps_lane = lane()
         self._lists_lane = lane()
         self._beat_lane = lane(timeout=max(0.2, lease / 3))
@@ -351,13 +358,14 @@ class PostgresStore:
         return Beat(now, True, claims, tuple(cancels))
 
     async def reap(self) -> list[Reaped]:
-        reaped = await self._step(self._beat_lane, lambda step: step.reap())
+        # Without waiting for anybody: this is the heartbeat's connection, and the next look comes with the next beat.
+        reaped = await self._step(self._beat_lane, lambda step: step.reap(), patient=False)
         for dead in reaped:
             self._gone(dead.epoch)
         return reaped
 
     async def leave(self, epoch: int) -> list[Timer]:
-        timers = await self._step(self._ends_lane, lambda step: step.leave(epoch))
+        timers = await self._step(self._steps_lane, lambda step: step.leave(epoch))
         self._gone(epoch)
         for timer in timers:
             self._hint(ALL_NODES, timer.due)
@@ -486,7 +494,9 @@ class PostgresStore:
                 unanswered = {claim.token for claim in (*left, *others)}
                 others = [claim for claim in claims if claim.token in unanswered]
         if others:
-            found = await self._step(self._loop_lane, lambda step: step.claim(epoch, others), epoch, begin=False)
+            found = await self._step(
+                self._loop_lane, lambda step: step.claim(epoch, others), epoch, begin=False, patient=None
+            )
             if not found and not answers:
                 return []
             # The lease may have run out between the two; what had been started by then stands.
@@ -558,15 +568,21 @@ class PostgresStore:
                 answers[token] = Claimed(Grant.STALE, token, next=following)
         return left
 
-    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
+    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool | None], list[Timer]]:
         if not ends:
             return [], []
-        accepted, timers = await self._transaction(
-            self._ends_lane, lambda connection: self._finish(connection, epoch, ends)
-        )
+
+        async def work(connection: Connection, patient: bool) -> tuple[dict[int, int], list[Timer], set[int]]:
+            left: set[int] = set()
+            if not patient:
+                tokens = [end.token for end in ends]
+                left = {row[0] for row in await connection.fetch(self._sql("hold_free_timers"), tokens, epoch)}
+            return *await self._finish(connection, epoch, [end for end in ends if end.token not in left]), left
+
+        accepted, timers, left = await self._transaction(self._ends_lane, work, patient=None)
         self._publish([Change(ChangeKind.RUN, run_id) for run_id in accepted.values()])
         # Of two ends with one token the first counts.
-        return [accepted.pop(end.token, None) is not None for end in ends], timers
+        return [None if end.token in left else accepted.pop(end.token, None) is not None for end in ends], timers
 
     async def _finish(
         self, connection: Connection, epoch: int, ends: Sequence[Finish]
@@ -606,7 +622,7 @@ class PostgresStore:
         return accepted, timers
 
     async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
-        return await self._step(self._ends_lane, lambda step: step.release(epoch, tokens))
+        return await self._step(self._ends_lane, lambda step: step.release(epoch, tokens), patient=None)
 
     async def claims(self, epoch: int) -> list[Live]:
         return await self._loop_lane.run(lambda connection: Pages(self._schedule, connection).claims(epoch))
@@ -713,33 +729,58 @@ class PostgresStore:
         return await self._lists_lane.run(lambda connection: work(Pages(self._schedule, connection)))
 
     async def _step(
-        self, lane: _Lane, work: Callable[[Step], Awaitable[T]], epoch: int = 0, *, begin: bool = True
+        self,
+        lane: _Lane,
+        work: Callable[[Step], Awaitable[T]],
+        epoch: int = 0,
+        *,
+        begin: bool = True,
+        patient: bool | None = True,
     ) -> T:
         """Do one step in one transaction, again if another one stood in its way, and tell of it afterwards.
 
         Args:
             begin: False where the work reads the clock itself.
+            patient: As for :meth:`_transaction`.
         """
 
-        async def once(connection: Connection) -> tuple[T, Step]:
-            step = Step(self._schedule, connection)
+        async def once(connection: Connection, patient: bool) -> tuple[T, Step]:
+            step = Step(self._schedule, connection, patient=patient)
             if begin:
                 await step.begin()
             answer = await work(step)
             await step.write(epoch)
             return answer, step
 
-        answer, step = await self._transaction(lane, once)
+        answer, step = await self._transaction(lane, once, patient=patient)
         step.remember()
         self._publish(step.news.changes)
         for hinted, due in step.news.hints:
             self._hint(hinted, due)
         return answer
 
-    async def _transaction(self, lane: _Lane, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _transaction(
+        self, lane: _Lane, work: Callable[[Connection, bool], Awaitable[T]], *, patient: bool | None
+    ) -> T:
+        """Do work in a transaction, again if another one stood in its way.
+
+        Args:
+            work: Is told whether to wait for jobs that others hold.
+            patient: ``None``: wait briefly, and then do it without those jobs.
+        """
+        import asyncpg
+
         async def inside(connection: Connection) -> T:
+            if patient is None:
+                try:
+                    async with connection.transaction():
+                        if self._pooled:
+                            await connection.execute(f"SET LOCAL lock_timeout = '{_BRIEFLY}'")
+                        return await work(connection, True)
+                except asyncpg.LockNotAvailableError:
+                    pass
             async with connection.transaction():
-                return await work(connection)
+                return await work(connection, patient is True)
 
         for turn in range(_TRIES):
             try:
@@ -748,8 +789,8 @@ class PostgresStore:
                 await asyncio.sleep(_TRY_AGAIN * (turn + secrets.randbelow(100) / 100))
         raise StoreUnavailable(f"{self.describe()}: others stood in the way of a change {_TRIES} times")
 
-    def _lane(self, *, timeout: float = _COMMAND_TIMEOUT, plan: Mapping[str, str] | None = None) -> _Lane:
-        return _Lane(self.describe, lambda: self._connect(self._dsn, plan or {}, timeout), timeout)
+    def _lane(self, *, timeout: float = _COMMAND_TIMEOUT, settings: Mapping[str, str] | None = None) -> _Lane:
+        return _Lane(self.describe, lambda: self._connect(self._dsn, settings or {}, timeout), timeout)
 
     async def _connect(self, dsn: str, settings: Mapping[str, str], timeout: float = _COMMAND_TIMEOUT) -> Connection:
         import asyncpg
@@ -783,7 +824,7 @@ class PostgresStore:
 
 # The statements of the loop go to some rows of large tables by their keys, with batches of one or of hundreds. A plan
 # that is made once for all of them, while the tables are small, is a disaster later; making one takes 0.5 ms.
-_BY_KEY = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off"}
+_OF_THE_LOOP = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "lock_timeout": _BRIEFLY}
 
 _OPTIONS: dict[str, Callable[[str], object]] = {
     "schema": str,

@@ -501,10 +501,15 @@ class Pages:
 
 
 class Step(Pages):
-    """One change of the schedule: jobs are taken, looked at, changed, and written. Make one for each transaction."""
+    """One change of the schedule: jobs are taken, looked at, changed, and written. Make one for each transaction.
 
-    def __init__(self, schedule: Schedule, connection: Connection) -> None:
+    Args:
+        patient: Wait for jobs that others hold. Otherwise they are left out, as those that do not exist.
+    """
+
+    def __init__(self, schedule: Schedule, connection: Connection, *, patient: bool = True) -> None:
         super().__init__(schedule, connection)
+        self.patient = patient
         self.news = News([], [])
         self.now = 0
         self._jobs: dict[int, _Job] = {}
@@ -535,7 +540,7 @@ class Step(Pages):
         wanted = sorted(set(serials) - self._jobs.keys())
         if not wanted:
             return []
-        rows = await self._fetch("lock_timers", wanted)
+        rows = await self._fetch("lock_timers" if self.patient else "lock_free_timers", wanted)
         taken = [_Job(row) for row in rows]
         for job in taken:
             self._jobs[job.serial] = job
@@ -730,6 +735,8 @@ class Step(Pages):
         held = await self._leave([epoch for epoch, _ in dead])
         reaped = []
         for epoch, name in dead:
+            if epoch not in self._left and not held[epoch]:
+                continue
             rescued: list[Timer] = []
             lost: list[int] = []
             for run in held[epoch]:
@@ -754,8 +761,13 @@ class Step(Pages):
         """Take what these nodes execute, whose rows are held, and let the nodes go with the step."""
         held: dict[int, list[_Run]] = {epoch: [] for epoch in epochs}
         if epochs:
-            self._left += epochs
-            await self.take([row[0] for row in await self._fetch("jobs_of_nodes", epochs)])
+            rows = await self._fetch("jobs_of_nodes", epochs)
+            await self.take([serial for _, serial in rows])
+            # A job that could not be had keeps its node, for the next to come; but the node is dead from here on.
+            kept = {epoch for epoch, serial in rows if serial not in self._jobs}
+            for epoch in kept:
+                await self._fetch("end_lease", epoch)
+            self._left += [epoch for epoch in epochs if epoch not in kept]
             for run in self._runs.values():
                 if run.token is not None and run.epoch in held:
                     held[run.epoch].append(run)
@@ -1159,6 +1171,8 @@ class _Claiming:
         if timer.attempt:
             return self._claim_waiting(latest)
         job = self._step.job(timer.id)
+        if job is None and not self._step.patient:
+            return Claimed(Grant.BUSY, self._claim.token)
         if job is None or job.rev != timer.rev or job.paused or job.gone:
             return self._known(job)
         if job.due is None or job.due > latest:
@@ -1234,7 +1248,7 @@ class _Claiming:
         step, timer, token = self._step, self._claim.timer, self._claim.token
         run = step.run(timer.id)
         if run is None:
-            return Claimed(Grant.STALE, token)
+            return Claimed(Grant.STALE if step.patient else Grant.BUSY, token)
         if run.token == token and run.epoch == self._epoch:
             return Claimed(Grant.STARTED, token, run.id, run.fence, due=run.due)
         if run.timer() is None or run.rev != timer.rev:

@@ -100,8 +100,10 @@ SELECT epoch, $1, $2, now, now + $3, $4 FROM fresh RETURNING epoch
 UPDATE asched.node SET name = $3, info_json = $4, info_rev = info_rev + 1 WHERE epoch = $1 AND ns = $2
 
 -- name: heartbeat
+-- A node without a lease has been reaped, though some of its runs are still to be taken over.
 WITH renewed AS (
-    UPDATE asched.node SET lease_until = asched.clock() + $3 WHERE epoch = $1 AND ns = $2 RETURNING epoch
+    UPDATE asched.node SET lease_until = asched.clock() + $3 WHERE epoch = $1 AND ns = $2 AND lease_until > 0
+    RETURNING epoch
 )
 SELECT asched.clock(), EXISTS (SELECT 1 FROM renewed),
     (SELECT count(*) FROM asched.run WHERE epoch = $1 AND token IS NOT NULL),
@@ -115,6 +117,9 @@ WHERE epoch = $1 AND ns = $2 AND lease_until >= asched.clock() FOR KEY SHARE
 -- name: dead_nodes
 SELECT epoch, name FROM asched.node WHERE ns = $1 AND lease_until < asched.clock() ORDER BY epoch
 FOR UPDATE SKIP LOCKED
+
+-- name: end_lease
+UPDATE asched.node SET lease_until = 0 WHERE epoch = $1
 
 -- name: hold_node
 SELECT name FROM asched.node WHERE epoch = $1 AND ns = $2 FOR UPDATE
@@ -217,6 +222,9 @@ FROM unnest($1::bigint[], $2::bigint[]) AS a (job, token) LEFT JOIN asched.timer
 -- name: lock_timers
 SELECT {timer} FROM asched.timer t WHERE t.job = ANY($1::bigint[]) ORDER BY t.job FOR NO KEY UPDATE
 
+-- name: lock_free_timers
+{lock_timers} SKIP LOCKED
+
 -- name: jobs_of_runs
 SELECT DISTINCT job FROM asched.run WHERE id = ANY($1::bigint[])
 
@@ -233,8 +241,20 @@ SELECT r.job FROM asched.run r WHERE r.token = ANY($1::bigint[]) AND r.token <> 
 -- name: hold_timers
 SELECT t.job FROM asched.timer t WHERE t.job = ANY(ARRAY({jobs_of_tokens})) ORDER BY t.job FOR NO KEY UPDATE
 
+-- name: hold_free_timers
+-- Take the jobs of these attempts that nobody holds; the answer is the attempts of the others.
+WITH wanted AS MATERIALIZED (
+    SELECT r.token, r.job FROM asched.run r WHERE r.id = ANY($1::bigint[]) AND r.token = r.id AND {executed}
+    UNION ALL
+    SELECT r.token, r.job FROM asched.run r WHERE r.token = ANY($1::bigint[]) AND r.token <> r.id AND {executed}
+), held AS MATERIALIZED (
+    SELECT t.job FROM asched.timer t WHERE t.job = ANY(ARRAY(SELECT job FROM wanted)) ORDER BY t.job
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT token FROM wanted WHERE job NOT IN (SELECT job FROM held)
+
 -- name: jobs_of_nodes
-SELECT DISTINCT job FROM asched.run WHERE epoch = ANY($1::integer[]) AND token IS NOT NULL
+SELECT DISTINCT epoch, job FROM asched.run WHERE epoch = ANY($1::integer[]) AND token IS NOT NULL
 
 -- name: run
 r.id, r.job, r.func, r.status, r.planned, r.due, r.attempt, r.token, r.epoch, r.fence, r.node, r.started, r.claimed,
