@@ -1269,8 +1269,12 @@ def _make_store(store: object) -> Store:
 
 
 def _is_text(value: object) -> bool:
-    # A lone surrogate is legal in a str and in no store.
-    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value))
+    # A lone surrogate is legal in a str and in no store, a NUL not in every store.
+    return (
+        isinstance(value, str)
+        and "\0" not in value
+        and (value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value))
+    )
 
 
 def _check_text(value: str | None, field: str) -> str | None:

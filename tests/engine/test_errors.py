@@ -203,7 +203,7 @@ async def test_trigger_that_fails_harms_no_other_job(
     assert (at(10), at(45)) == (kept.next_run_at, mended.next_run_at)
 
 
-@pytest.mark.parametrize("wrong", [7, b"x", [], "\ud800"])
+@pytest.mark.parametrize("wrong", [7, b"x", [], "\ud800", "a\0b"])
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_what_is_no_text_is_refused_by_every_store_alike(tmp_path: Path, kind: str, wrong: Any) -> None:
     async with Scheduler(None if kind == "memory" else f"sqlite:///{tmp_path}/jobs.db") as scheduler:
