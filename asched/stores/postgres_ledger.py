@@ -352,7 +352,8 @@ class Pages:
 
     async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None) -> JobPage:
         able = await self.schedule.abilities(self.connection)
-        conditions = ["j.ns = $1", "NOT j.deleted", "j.serial > $2"]
+        # Of both tables: Postgres may walk over either, and would begin with the first job there is.
+        conditions = ["j.ns = $1", "NOT j.deleted", "j.serial > $2", "t.job > $2"]
         values: list[Any] = [self.schedule.ns, 0 if cursor is None else read_serial(cursor)]
         if which.group is not None:
             values.append(which.group)
@@ -431,10 +432,13 @@ class Pages:
     async def list_runs(self, which: RunFilter, limit: int, cursor: str | None) -> RunPage:
         """Return active runs as they are due, then ended ones as they ended, latest first."""
         active, place, run_id = (True, _FOREVER, _FOREVER) if cursor is None else read_place(cursor)
+        job_ids, functions = await self._numbers(which)
+        if [] in (job_ids, functions):
+            return [], None
         page: list[RunRecord] = []
         rows: list[Any] = []
         if active and not which.dead:
-            conditions, values = await self._run_conditions(which, "r")
+            conditions, values = self._run_conditions("r", job_ids, functions, which.status)
             values += [place, run_id]
             conditions.append(f"(r.due, r.id) < (${len(values) - 1}, ${len(values)})")
             rows = await self.connection.fetch(
@@ -448,7 +452,7 @@ class Pages:
             place = _FOREVER
         elif active:
             place = _FOREVER
-        conditions, values = await self._run_conditions(which, "h")
+        conditions, values = self._run_conditions("h", job_ids, functions, which.status)
         if which.dead:
             conditions.append("h.dead")
         values.append(place)
@@ -468,19 +472,31 @@ class Pages:
             return page, write_place(False, more[room - 1][_RUN_COLUMNS], 0)
         return page, write_place(True, page[-1].due, page[-1].id)
 
-    async def _run_conditions(self, which: RunFilter, table: str) -> tuple[list[str], list[Any]]:
-        conditions = [f"{table}.ns = $1"]
-        values: list[Any] = [self.schedule.ns]
+    async def _numbers(self, which: RunFilter) -> tuple[list[int] | None, list[int] | None]:
+        """Return the jobs and the functions that are asked for, ``None`` for all."""
+        ns = self.schedule.ns
+        jobs = functions = None
         if which.job_id is not None:
             # A deleted job's records and those of the one that took its id are told together.
-            values.append([row[0] for row in await self._fetch("serials_of_id", self.schedule.ns, which.job_id)])
-            conditions.append(f"{table}.job = ANY(${len(values)}::bigint[])")
+            jobs = [row[0] for row in await self._fetch("serials_of_id", ns, which.job_id)]
         if which.func is not None:
-            values.append(which.func)
-            conditions.append(f"${len(values)}::text IN (f.name, f.short)")
-        if which.status is not None:
-            values.append(str(which.status))
-            conditions.append(f"{table}.status = ${len(values)}")
+            # Not by name in the join: all records are read there where few or none are of the function.
+            functions = [row[0] for row in await self._fetch("functions_named", ns, which.func)]
+        return jobs, functions
+
+    def _run_conditions(
+        self, table: str, jobs: list[int] | None, functions: list[int] | None, status: RunStatus | None
+    ) -> tuple[list[str], list[Any]]:
+        conditions = [f"{table}.ns = $1"]
+        values: list[Any] = [self.schedule.ns]
+        for condition, value in (
+            (f"{table}.job = ANY(${{}}::bigint[])", jobs),
+            ("j.func = ANY(${}::integer[])", functions),
+            (f"{table}.status = ${{}}", None if status is None else str(status)),
+        ):
+            if value is not None:
+                values.append(value)
+                conditions.append(condition.format(len(values)))
         return conditions, values
 
     async def totals(self) -> Totals:

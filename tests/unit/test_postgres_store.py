@@ -24,7 +24,7 @@ from asched.clock import SystemClock
 from asched.errors import InvalidArgument, SchemaTooNew, StoreUnavailable
 from asched.instants import SECOND, to_datetime
 from asched.model import Reason, RunStatus
-from asched.store import Gap, Grant, JobFilter, Limits, PutMode, PutStatus, Selection
+from asched.store import Gap, Grant, JobFilter, Limits, PutMode, PutStatus, RunFilter, Selection
 from asched.stores import open_url
 from asched.stores.postgres import PostgresStore, migrate
 from asched.stores.sql import Migration, migrations
@@ -629,6 +629,53 @@ async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_t
     read = await rows_read() - before
     assert {"timer", "run"} <= set(read)
     assert {} == {table: rows for table, rows in read.items() if rows > 500}
+
+
+@pytest.mark.slow
+async def test_a_page_of_many_jobs_and_records_reads_a_few_rows(
+    schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
+) -> None:
+    if direct.get_server_version().major < 15:
+        pytest.skip("the server does not yet count at once what was read")
+    store = await opened()
+    node = await joined(store)
+    rare = await Actor.join(store, SettableClock(CLOCK.now()), "rare", ["app:rare"])
+    for actor, job_id, func in ((node, "common", "app:work"), (rare, "rare", "app:rare")):
+        await store.put_jobs(PutMode.INSERT, [item(spec(job_id, func=func), CLOCK.now() - SECOND)])
+        [timer] = (await store.window(actor.epoch, CLOCK.now(), 9)).timers
+        await actor.finish((await actor.claim(timer, next_planned=None, next_due=None)).token)
+    for table, changes in (
+        ("job", "'serial', g, 'id', 'job-' || g"),
+        ("timer", "'job', g"),
+        ("history", "'job', g, 'id', g, 'seq', g"),
+    ):
+        key = "serial" if table == "job" else "job"
+        await direct.execute(
+            f"INSERT INTO {schema}.{table} OVERRIDING SYSTEM VALUE "
+            f"SELECT (jsonb_populate_record(t, jsonb_build_object({changes}))).* "
+            f"FROM {schema}.{table} t, generate_series(1001, 51000) g "
+            f"WHERE t.{key} = (SELECT serial FROM {schema}.job WHERE id = 'common')"
+        )
+        await direct.execute(f"VACUUM ANALYZE {schema}.{table}")
+
+    async def rows_read() -> int:
+        await store._lists_lane.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
+        await store._lists_lane.run(lambda connection: connection.execute("SELECT 1"))
+        tables = f"FROM pg_stat_user_tables WHERE schemaname = '{schema}'"
+        return int(await direct.fetchval(f"SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) {tables}"))
+
+    read: dict[str, int] = {}
+    for name, page in (
+        ("the last jobs", lambda: store.list_jobs(JobFilter(), 50, "50000")),
+        ("records of one job", lambda: store.list_runs(RunFilter(job_id="job-20000"), 50)),
+        ("records of a rare function", lambda: store.list_runs(RunFilter(func="app:rare"), 50)),
+        ("records of no function", lambda: store.list_runs(RunFilter(func="app:unknown"), 50)),
+    ):
+        before = await rows_read()
+        await page()
+        read[name] = await rows_read() - before
+
+    assert {} == {name: rows for name, rows in read.items() if rows > 1_000}
 
 
 # Hints

@@ -97,7 +97,7 @@ CREATE TABLE asched.job (
 CREATE UNIQUE INDEX job_id ON asched.job (ns, id) WHERE NOT deleted;
 CREATE INDEX job_serial ON asched.job (ns, serial) WHERE NOT deleted;
 CREATE INDEX job_group ON asched.job (ns, group_name) WHERE NOT deleted;
-CREATE INDEX job_func ON asched.job (func) WHERE NOT deleted;
+CREATE INDEX job_func ON asched.job (func);
 CREATE INDEX job_deleted ON asched.job (ns, id) WHERE deleted;
 
 CREATE TABLE asched.timer (

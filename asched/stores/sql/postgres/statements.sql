@@ -35,9 +35,12 @@ SELECT serial FROM asched.job WHERE ns = $1 AND NOT deleted AND id = ANY($2::tex
 -- name: serials_by_group
 SELECT serial FROM asched.job WHERE ns = $1 AND NOT deleted AND group_name = $2
 
+-- name: functions_named
+SELECT id FROM asched.function WHERE ns = $1 AND $2::text IN (name, short)
+
 -- name: serials_by_func
 SELECT serial FROM asched.job
-WHERE NOT deleted AND func IN (SELECT id FROM asched.function WHERE ns = $1 AND $2::text IN (name, short))
+WHERE NOT deleted AND func IN ({functions_named})
 
 -- name: groups
 SELECT j.group_name, count(*), count(*) FILTER (WHERE t.paused)
@@ -468,8 +471,10 @@ FROM asched.history h JOIN asched.job j ON j.serial = h.job JOIN asched.function
 {open_runs} WHERE r.id = ANY($1::bigint[]) UNION ALL {ended_runs} WHERE h.id = ANY($1::bigint[])
 
 -- name: serials_of_id
--- A deleted job's too.
-SELECT serial FROM asched.job WHERE ns = $1 AND id = $2
+-- A deleted job's too; each has an index of its own.
+SELECT serial FROM asched.job WHERE ns = $1 AND id = $2 AND NOT deleted
+UNION ALL
+SELECT serial FROM asched.job WHERE ns = $1 AND id = $2 AND deleted
 
 -- name: schedule_totals
 SELECT s.since, (SELECT coalesce(sum(runs), 0) FROM asched.tally WHERE ns = $1),
