@@ -315,7 +315,7 @@ async def _foreground(
         scheduler.on("scheduler.stopping")(lambda event: ending.set())
         await scheduler.start()
         if beside is None:
-            jobs = (await scheduler.get_statistics()).active_jobs
+            jobs = (await scheduler.get_statistics(per_job=False)).active_jobs
             _say(f"{jobs} job(s) scheduled, kept in {scheduler.store.describe()}; Ctrl+C ends")
         tasks = [asyncio.create_task(_wait_for(ending))]
         serving = None
@@ -358,7 +358,7 @@ async def _wait_for(event: asyncio.Event) -> None:
 
 
 async def _announce_drain(scheduler: Scheduler, drain: float, by_signal: bool, last_words: _Action | None) -> None:
-    active = (await scheduler.get_statistics()).active_runs
+    active = (await scheduler.get_statistics(per_job=False)).active_runs
     if active and by_signal:
         _say(f"waiting up to {drain:g} s for {active} active run(s); Ctrl+C ends at once")
     if last_words is not None:

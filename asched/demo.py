@@ -140,7 +140,7 @@ def build(store: str | None) -> Scheduler:
 
 async def greeting(scheduler: Scheduler) -> str:
     """Return what the store knew before this start."""
-    stats = await scheduler.get_statistics()
+    stats = await scheduler.get_statistics(per_job=False)
     letters = len(await scheduler.get_dead_letters(limit=1_000))
     if not scheduler.store.caps.durable:
         return "a new schedule, which ends with this process"
@@ -151,7 +151,7 @@ async def greeting(scheduler: Scheduler) -> str:
 
 async def summary(scheduler: Scheduler) -> str:
     """Return one line for the end of the demonstration."""
-    stats = await scheduler.get_statistics()
+    stats = await scheduler.get_statistics(per_job=False)
     words = f"{_count(stats.total_runs, 'run')} in all, {stats.total_failures} failed"
     if stats.active_runs:
         again = "runs again at the next start" if scheduler.store.caps.durable else "is given up"
@@ -180,7 +180,7 @@ async def follow(scheduler: Scheduler, title: str, *, table: bool) -> None:
     try:
         while not reader.done():
             size = shutil.get_terminal_size()
-            jobs, stats = await scheduler.get_jobs(), await scheduler.get_statistics()
+            jobs, stats = await scheduler.get_jobs(), await scheduler.get_statistics(per_job=False)
             lines = _table(title, jobs, stats, progress, events, size.columns)
             # Written over what is there, line by line: clearing first would flicker.
             _write("\x1b[H" + "\x1b[K\n".join(lines[: size.lines - 1]) + "\x1b[K\x1b[J")

@@ -1088,9 +1088,15 @@ class Scheduler:
         self._require()
         return await self.store.discard_dead_letters(None)
 
-    async def get_statistics(self) -> Statistics:
+    async def get_statistics(self, *, per_job: bool = True) -> Statistics:
+        """Return how much there is and has been.
+
+        Args:
+            per_job: With the counts of each job that has run. They are what this costs where there are many jobs.
+        """
         engine = self._require()
-        return statistics_view(await self.store.totals(), self.running, self._started, engine.now())
+        totals = await self.store.totals(per_job=per_job)
+        return statistics_view(totals, self.running, self._started, engine.now())
 
     async def nodes(self) -> list[Node]:
         """Return the processes that work on this schedule."""

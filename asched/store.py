@@ -669,7 +669,9 @@ class Store(Protocol):
         """Remove these dead letters, or all, and return how many; their runs stay in the history."""
         ...
 
-    async def totals(self) -> Totals: ...
+    async def totals(self, *, per_job: bool = True) -> Totals:
+        """Return the counts; those of each job, which are as many as there are jobs, may be left out."""
+        ...
 
     async def prune(self, limit: int) -> int:
         """Delete at most ``limit`` records past the :class:`Limits`; return how many.

@@ -65,7 +65,7 @@ class Site:
         statistics = None
         available = self.scheduler.store_available
         try:
-            statistics = statistics_json(await self.scheduler.get_statistics(), per_job=False)
+            statistics = statistics_json(await self.scheduler.get_statistics(per_job=False), per_job=False)
         except NotStarted:
             pass
         except StoreUnavailable:

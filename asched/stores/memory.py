@@ -1258,10 +1258,10 @@ class MemoryStore:
         wanted = list(self._dead) if run_ids is None else run_ids
         return sum(self._discard(run_id) for run_id in wanted)
 
-    async def totals(self) -> Totals:
-        per_job: dict[str, Counts] = {}
-        for job_id, job in self._ran.items():
-            per_job[job_id] = Counts(job.runs, job.failures, job.retries)
+    async def totals(self, *, per_job: bool = True) -> Totals:
+        counts: dict[str, Counts] = {}
+        for job_id, job in self._ran.items() if per_job else ():
+            counts[job_id] = Counts(job.runs, job.failures, job.retries)
         # The heaps hold what may come due: of each job its occurrence, and the waiting runs that may start.
         startable = [timer for timer in self._waiting.values() if self._startable(self._runs[timer.id].job, timer)]
         return Totals(
@@ -1273,7 +1273,7 @@ class MemoryStore:
             failures=self._total_failures,
             nodes=len(self._nodes),
             dead_letters=len(self._dead),
-            per_job=per_job,
+            per_job=counts,
         )
 
     async def prune(self, limit: int) -> int:

@@ -647,8 +647,8 @@ class PostgresStore:
     async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:
         return await self._step(self._steps_lane, lambda step: step.discard_dead_letters(run_ids))
 
-    async def totals(self) -> Totals:
-        return await self._read(lambda pages: pages.totals())
+    async def totals(self, *, per_job: bool = True) -> Totals:
+        return await self._read(lambda pages: pages.totals(per_job))
 
     async def prune(self, limit: int) -> int:
         return await self._step(self._steps_lane, lambda step: step.prune(limit))

@@ -499,10 +499,10 @@ class Pages:
                 conditions.append(condition.format(len(values)))
         return conditions, values
 
-    async def totals(self) -> Totals:
+    async def totals(self, per_job: bool) -> Totals:
         row = await self._row("schedule_totals", self.schedule.ns)
         since, runs, failures, jobs, active_jobs, active_runs, nodes, dead_letters = map(int, row)
-        counts = await self._fetch("counts_per_job", self.schedule.ns)
+        counts = await self._fetch("counts_per_job", self.schedule.ns) if per_job else ()
         return Totals(
             since=since,
             jobs=jobs,

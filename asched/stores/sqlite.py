@@ -473,8 +473,8 @@ class SQLiteStore:
     async def discard_dead_letters(self, run_ids: Sequence[int] | None) -> int:
         return await self._write(lambda ledger: ledger.discard_dead_letters(run_ids))
 
-    async def totals(self) -> Totals:
-        return await self._lists.call(lambda pages: pages.totals())
+    async def totals(self, *, per_job: bool = True) -> Totals:
+        return await self._lists.call(lambda pages: pages.totals(per_job))
 
     async def prune(self, limit: int) -> int:
         return await self._write(lambda ledger: ledger.prune(limit))

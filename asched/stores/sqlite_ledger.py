@@ -371,10 +371,10 @@ class Pages:
             values.append(which.status)
         return conditions, values
 
-    def totals(self) -> Totals:
+    def totals(self, per_job: bool) -> Totals:
         jobs, active_jobs, active_runs, nodes, dead_letters = self.db.execute(SQL["totals"], (self.ns,)).fetchone()
         since, runs, failures = self.db.execute(SQL["schedule_totals"], (self.ns,)).fetchone() or (0, 0, 0)
-        counts = self.db.execute(SQL["counts_per_job"], (self.ns,))
+        counts = self.db.execute(SQL["counts_per_job"], (self.ns,)).fetchall() if per_job else ()
         return Totals(
             since=since,
             jobs=jobs,
@@ -384,7 +384,7 @@ class Pages:
             failures=failures,
             nodes=nodes,
             dead_letters=dead_letters,
-            per_job={job_id: Counts(*numbers) for job_id, *numbers in counts.fetchall()},
+            per_job={job_id: Counts(*numbers) for job_id, *numbers in counts},
         )
 
 

@@ -18,7 +18,7 @@ _PAGE = {"limit": {**LIMIT, "default": 100}, "cursor": CURSOR}
 async def list_dead_letters(site: Site, request: Request) -> Listing:
     query: dict[str, Any] = checked_query(request, _PAGE)
     page = await site.scheduler.get_dead_letters(limit=query.get("limit", 100), cursor=query.get("cursor"))
-    totals = await site.scheduler.store.totals()
+    totals = await site.scheduler.store.totals(per_job=False)
     return Listing(
         {
             "dead_letters": [run_json(run) for run in page],

@@ -143,6 +143,7 @@ async def test_totals_count_what_ran(store: Store, node: Actor, clock: SettableC
     assert (totals.jobs, totals.active_jobs, totals.active_runs) == (6, 4, 2)
     assert (totals.runs, totals.failures, totals.nodes, totals.dead_letters) == (2, 1, 1, 1)
     assert totals.per_job == {"a": (2, 1, 0), "b": (1, 0, 0), "c": (1, 0, 0)}
+    assert await store.totals(per_job=False) == totals._replace(per_job={})
 
 
 async def test_a_cancelled_run_is_counted_and_no_failure(store: Store, node: Actor) -> None:

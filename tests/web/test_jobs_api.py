@@ -392,7 +392,7 @@ class Away(Scheduler):
     async def get_jobs(self, *args: Any, **options: Any) -> Any:
         raise StoreUnavailable("cannot reach postgresql://u:hunter2@h/db")
 
-    async def get_statistics(self) -> Any:
+    async def get_statistics(self, **options: Any) -> Any:
         raise StoreUnavailable("cannot reach postgresql://u:hunter2@h/db")
 
 
