@@ -31,6 +31,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -651,7 +652,15 @@ class PostgresStore:
         return await self._read(lambda pages: pages.totals(per_job))
 
     async def prune(self, limit: int) -> int:
-        return await self._step(self._steps_lane, lambda step: step.prune(limit))
+        pruned = 0
+        while pruned < limit:
+            # One transaction each: where everything is kept there are many looks, and others wait for the marks.
+            look = partial(Step.prune, limit=limit - pruned)
+            looked_at, forgotten = await self._step(self._steps_lane, look)
+            pruned += forgotten
+            if not looked_at:
+                break
+        return pruned
 
     # Hints
 

@@ -1129,18 +1129,12 @@ class Step(Pages):
         await self._fetch("purge_jobs", serials)
         return len(forgotten)
 
-    async def prune(self, limit: int) -> int:
-        # The oldest records lose their place in the total history, and new ones push older ones out of the last of
-        # their job. Both only name jobs to look at; a look that finds everything kept goes on with the next ones.
-        pruned = 0
-        while pruned < limit:
-            looked_at, forgotten = await self._prune_some(limit - pruned)
-            pruned += forgotten
-            if not looked_at:
-                break
-        return pruned
+    async def prune(self, limit: int) -> tuple[int, int]:
+        """Look for records that nothing keeps any more; return how many jobs that was about, and how many went.
 
-    async def _prune_some(self, limit: int) -> tuple[int, int]:
+        The oldest records lose their place in the total history, and new ones push older ones out of the last of
+        their job. Both only name jobs to look at; a look that finds everything kept is followed by another.
+        """
         ns, limits = self.schedule.ns, self.schedule.limits
         marks = await self._fetch("marks", ns)
         if not marks:

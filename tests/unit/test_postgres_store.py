@@ -678,6 +678,34 @@ async def test_a_page_of_many_jobs_and_records_reads_a_few_rows(
     assert {} == {name: rows for name, rows in read.items() if rows > 1_000}
 
 
+# Retention
+
+
+async def test_what_was_looked_at_for_pruning_is_let_go_before_the_next_look(
+    schema: str, direct: asyncpg.Connection
+) -> None:
+    store = PostgresStore(f"{DSN}?lock_timeout=200ms", schema=schema)
+    await store.open("default", Limits(history=1, kept_per_job=1), CLOCK)
+    node = await joined(store)
+    for job_id, following in (("kept", FAR), ("goes", None), ("last", FAR)):
+        await store.put_jobs(PutMode.INSERT, [item(spec(job_id), CLOCK.now() - SECOND)])
+        [timer] = (await store.window(node.epoch, CLOCK.now(), 9)).timers
+        await node.finish((await node.claim(timer, next_planned=following, next_due=following)).token)
+
+    async with direct.transaction():
+        await direct.execute(
+            f"SELECT FROM {schema}.timer WHERE job = (SELECT serial FROM {schema}.job WHERE id = 'goes') FOR UPDATE"
+        )
+        with pytest.raises(StoreUnavailable):
+            await store.prune(1)
+    marks = await direct.fetchrow(f"SELECT floor, mark FROM {schema}.schedule")
+    pruned = await store.prune(1)
+
+    assert (1, 1) == tuple(marks)
+    assert 1 == pruned
+    await store.close()
+
+
 # Hints
 
 
