@@ -421,6 +421,9 @@ class PostgresStore:
                 return answers
             except Overtaken:
                 continue
+            except asyncpg.UniqueViolationError as error:
+                if not _is_of_job_ids(error):
+                    raise
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
                 raise InvalidArgument(
                     f"connection leads to a database without the schema {self.schema!r} of this schedule",
@@ -794,7 +797,9 @@ class PostgresStore:
         for turn in range(_TRIES):
             try:
                 return await lane.run(inside)
-            except _again():
+            except (*_again(), asyncpg.UniqueViolationError) as error:
+                if isinstance(error, asyncpg.UniqueViolationError) and not _is_of_job_ids(error):
+                    raise
                 await asyncio.sleep(_TRY_AGAIN * (turn + secrets.randbelow(100) / 100))
         raise StoreUnavailable(f"{self.describe()}: others stood in the way of a change {_TRIES} times")
 
@@ -1125,6 +1130,11 @@ def _again() -> tuple[type[BaseException], ...]:
     import asyncpg
 
     return (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Overtaken)
+
+
+def _is_of_job_ids(error: Exception) -> bool:
+    """Tell whether a job was about to get an id that another one has taken meanwhile."""
+    return getattr(error, "constraint_name", None) == "job_id"
 
 
 def _refused_settings() -> tuple[type[BaseException], ...]:

@@ -102,6 +102,23 @@ async def test_nodes_that_declare_the_same_jobs_at_once_store_each_once(racers: 
     assert (await racers[0].store.totals()).jobs == 50
 
 
+async def test_an_id_that_goes_to_a_renamed_job_and_to_a_new_one_at_once_is_given_once(
+    racers: list[Racer],
+) -> None:
+    first, second = racers[0].store, racers[1].store
+    for number in range(20):
+        old, new = (spec(f"{word}-{number}", origin=Origin.DECLARED, declaration=word) for word in ("old", "new"))
+        await first.put_jobs(PutMode.DECLARE, [PutItem(old, None, None)])
+
+        await asyncio.gather(
+            first.put_jobs(PutMode.DECLARE, [PutItem(new, None, None, aliases=(old.id,))]),
+            second.put_jobs(PutMode.KEEP, [PutItem(new, None, None)]),
+        )
+
+    found = await first.get_jobs([f"new-{number}" for number in range(20)])
+    assert None not in found
+
+
 async def storm(racers: list[Racer], seed: int, seconds: float) -> None:
     """Let every node do at random what nodes and operators do, side by side."""
     end = asyncio.get_running_loop().time() + seconds
