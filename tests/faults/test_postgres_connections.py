@@ -72,7 +72,7 @@ class Network:
         """Let the server do what it is asked and lose its answers, then the connections."""
         proxy = self.of(node)
         proxy.swallow()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
         proxy.drop()
         proxy.heal()
 
@@ -117,7 +117,7 @@ async def test_answers_that_are_lost_after_the_server_has_done_the_work_cost_not
     verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {network.swallow: 1}, network.ways())
 
     assert_all_is_well(verdict, conductor)
-    assert sum(proxy.swallowed for proxy in network.proxies) > 1_000
+    assert sum(proxy.swallowed for proxy in network.proxies) > 200
     assert verdict.ran > 500
 
 

@@ -32,7 +32,7 @@ pytestmark = [
 ALL = {kill: 4, freeze: 2, freeze_past_lease: 2, hang: 1, restart: 1}
 LONG = Piece(jobs=150, seconds=120)
 # An answer to a claim takes this long, so that there is nearly always one under way when a node is frozen.
-SLOW_NETWORK = 0.1
+SLOW_NETWORK = 0.3
 
 
 async def test_every_occurrence_is_accounted_for_while_nodes_are_killed_and_frozen(
