@@ -27,6 +27,7 @@ from asched.planner import plan, plan_skip
 from asched.registry import Registry
 from asched.runner import CurrentRun, Halt, Runner, describe_error
 from asched.store import (
+    TOKEN_BITS,
     Cancelled,
     Claim,
     Claimed,
@@ -249,7 +250,7 @@ class Engine:
         if not first:
             self._reaps_from = asked + caps.lease
         self.epoch = await self.store.register(self.node)
-        self._tokens = itertools.count(self.epoch << 32 | 1)
+        self._tokens = itertools.count(self.epoch << TOKEN_BITS | 1)
         self._asked = asked
         self._follow_clock(await self.store.now())
         if first:

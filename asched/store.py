@@ -35,6 +35,7 @@ from asched.clock import Clock
 from asched.model import ErrorInfo, JobSpec, JobStatus, Outcome, Reason, RunStatus
 
 __all__ = [
+    "TOKEN_BITS",
     "AttemptRecord",
     "Beat",
     "Cancelled",
@@ -74,6 +75,11 @@ __all__ = [
     "TransactionalStore",
     "Window",
 ]
+
+
+TOKEN_BITS = 38
+"""A token is ``epoch << TOKEN_BITS | n``, 63 bits with its epoch: a node that starts 1,000 runs a second has enough of
+them for eight years, and there are epochs for 33 million starts of a node."""
 
 
 class StoreCaps(NamedTuple):
@@ -500,7 +506,7 @@ class Store(Protocol):
     # Nodes
 
     async def register(self, info: NodeInfo) -> int:
-        """Begin a node's lease and return its epoch: positive, below 2**31, never used before in this store."""
+        """Begin a node's lease and return its epoch: positive, below 2**25, never used before in this store."""
         ...
 
     async def announce(self, epoch: int, info: NodeInfo) -> None:

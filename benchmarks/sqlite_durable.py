@@ -164,7 +164,7 @@ def limit(n: int, batch: int, timers: int) -> Figures:
         batches = [due[start : start + batch] for start in range(0, n, batch)]
         gc.collect()
         began, cpu = time.perf_counter(), time.process_time()
-        token = EPOCH << 32
+        token = EPOCH << 38
         ending: list[tuple[int, int]] = []
         # Alone, a run ends before the next one begins.
         apart = batch == 1
@@ -195,7 +195,7 @@ def limit(n: int, batch: int, timers: int) -> Figures:
 async def store(n: int, batch: int, timers: int) -> Figures:
     from asched.clock import SystemClock
     from asched.model import Outcome, RunStatus
-    from asched.store import Claim, Claimed, Finish, Grant, Limits, NodeInfo
+    from asched.store import TOKEN_BITS, Claim, Claimed, Finish, Grant, Limits, NodeInfo
     from asched.stores.sqlite import SQLiteStore
 
     clock = SystemClock()
@@ -205,7 +205,7 @@ async def store(n: int, batch: int, timers: int) -> Figures:
         store = SQLiteStore(path)
         await store.open("default", Limits(), clock)
         epoch = await store.register(NodeInfo("node", "host", 1, "0", 0, frozenset({FUNC}), frozenset()))
-        tokens = iter(range((epoch << 32) + 1, 1 << 62))
+        tokens = iter(range((epoch << TOKEN_BITS) + 1, 1 << 62))
         due = (await store.window(epoch, clock.now(), n)).timers
         assert len(due) == n
         commits = store.commits

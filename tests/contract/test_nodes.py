@@ -15,7 +15,7 @@ async def test_an_epoch_is_positive_small_and_never_used_before(store: Store) ->
     epochs.append(await store.register(info()))
 
     assert len(set(epochs)) == 4
-    assert all(0 < epoch < 2**31 for epoch in epochs)
+    assert all(0 < epoch < 2**25 for epoch in epochs)
 
 
 async def test_a_node_is_listed_with_what_it_said_of_itself_and_its_lease(store: Store, clock: SettableClock) -> None:

@@ -31,6 +31,7 @@ from asched.instants import SECOND
 from asched.model import Backoff, CatchUp, OnCrash, Origin, Outcome, Overlap, Policy, Reason, RunStatus
 from asched.planner import plan, plan_skip
 from asched.store import (
+    TOKEN_BITS,
     Claimed,
     Enqueue,
     Finish,
@@ -137,13 +138,13 @@ class Side:
         """By the index of the node."""
 
     def token(self, label: tuple[int, int]) -> int:
-        return self.epochs[label[0]] << 32 | label[1]
+        return self.epochs[label[0]] << TOKEN_BITS | label[1]
 
     def label(self, number: int | None) -> Label:
         """Return the name of a token or a run; of a record of passed instants, which has none, ``None``."""
-        if number is None or number < 1 << 32:
+        if number is None or number < 1 << TOKEN_BITS:
             return None
-        return self.epochs.index(number >> 32), number & 0xFFFFFFFF
+        return self.epochs.index(number >> TOKEN_BITS), number & ((1 << TOKEN_BITS) - 1)
 
     def timer(self, timer: Timer | None) -> Any:
         if timer is None:

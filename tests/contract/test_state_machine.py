@@ -24,6 +24,7 @@ from asched.instants import SECOND
 from asched.model import Backoff, CatchUp, OnCrash, Outcome, Overlap, Policy, Reason, RunStatus
 from asched.planner import plan, plan_skip
 from asched.store import (
+    TOKEN_BITS,
     Enqueue,
     Finish,
     Grant,
@@ -88,7 +89,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def token(self, epoch: int) -> int:
         self.counter += 1
-        return epoch << 32 | self.counter
+        return epoch << TOKEN_BITS | self.counter
 
     def release_all(self, epoch: int) -> None:
         for token, (owner, _) in list(self.held.items()):

@@ -32,7 +32,7 @@ from support.proxy import Proxy, proxy_to
 from asched import Once
 from asched.instants import SECOND, to_datetime
 from asched.model import JobSpec
-from asched.store import PutItem, PutMode
+from asched.store import TOKEN_BITS, PutItem, PutMode
 
 pytestmark = [
     pytest.mark.faults,
@@ -72,7 +72,7 @@ class Network:
         """Let the server do what it is asked and lose its answers, then the connections."""
         proxy = self.of(node)
         proxy.swallow()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
         proxy.drop()
         proxy.heal()
 
@@ -117,7 +117,7 @@ async def test_answers_that_are_lost_after_the_server_has_done_the_work_cost_not
     verdict, conductor = await play(PIECE, place.effects, tmp_path, place.url(), {network.swallow: 1}, network.ways())
 
     assert_all_is_well(verdict, conductor)
-    assert sum(proxy.swallowed for proxy in network.proxies) > 1_000
+    assert sum(proxy.swallowed for proxy in network.proxies) > 200
     assert verdict.ran > 500
 
 
@@ -163,7 +163,7 @@ async def test_a_node_that_is_cut_off_starts_nothing_and_the_others_go_on(
     alone = f"at BETWEEN {cut + int(1.3 * LEASE * SECOND)} AND {healed}"
     assert await place.effects.count(f"{of_lonely} AND {alone}") == 0
     assert await place.effects.count(f"NOT {of_lonely} AND {alone}") > 20
-    assert await place.effects.count(f"{of_lonely} AND token >> 32 > {lonely.epoch}") > 0
+    assert await place.effects.count(f"{of_lonely} AND token >> {TOKEN_BITS} > {lonely.epoch}") > 0
 
 
 async def test_a_server_that_falls_silent_is_waited_for(place: Place, network: Network, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from support.conductor import (
 from support.place import Place
 from support.proxy import proxy_to
 
+from asched.store import TOKEN_BITS
+
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.service,
@@ -32,7 +34,7 @@ pytestmark = [
 ALL = {kill: 4, freeze: 2, freeze_past_lease: 2, hang: 1, restart: 1}
 LONG = Piece(jobs=150, seconds=120)
 # An answer to a claim takes this long, so that there is nearly always one under way when a node is frozen.
-SLOW_NETWORK = 0.1
+SLOW_NETWORK = 0.3
 
 
 async def test_every_occurrence_is_accounted_for_while_nodes_are_killed_and_frozen(
@@ -136,7 +138,7 @@ async def test_a_job_that_holds_the_loop_past_the_lease_costs_its_node_the_runs_
         await conductor.come_to_an_end()
         verdict = await conductor.judge()
         after = await place.effects.rows(
-            f"SELECT FROM effect WHERE node = '{hung.orders.name}' AND token >> 32 > {hung.epoch}"
+            f"SELECT FROM effect WHERE node = '{hung.orders.name}' AND token >> {TOKEN_BITS} > {hung.epoch}"
         )
 
     assert_all_is_well(verdict, conductor)

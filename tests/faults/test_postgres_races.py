@@ -17,7 +17,7 @@ from support.postgres import DSN, Require, drop, require_postgres
 from asched.clock import SystemClock
 from asched.model import CatchUp, Origin, Outcome, Overlap, Policy, RunStatus
 from asched.planner import plan
-from asched.store import Claim, Enqueue, Finish, Grant, Limits, Note, PutItem, PutMode, RunFilter, Selection
+from asched.store import TOKEN_BITS, Claim, Enqueue, Finish, Grant, Limits, Note, PutItem, PutMode, RunFilter, Selection
 from asched.stores.postgres import PostgresStore
 from asched.triggers import Interval
 
@@ -39,7 +39,7 @@ class Racer:
 
     def token(self) -> int:
         self._count += 1
-        return self.epoch << 32 | self._count
+        return self.epoch << TOKEN_BITS | self._count
 
     async def claims(self) -> list[Claim]:
         now = CLOCK.now()
@@ -153,7 +153,7 @@ async def storm(racers: list[Racer], seed: int, seconds: float) -> None:
                 case 1 | 2:
                     await store.resume_jobs(Selection(ids=tuple(f"{o}-{n}" for o in Overlap for n in range(20))))
                 case 3:
-                    await store.enqueue([Enqueue(job_id, racer.token() | 1 << 28) for job_id in ids])
+                    await store.enqueue([Enqueue(job_id, racer.token() | 1 << 30) for job_id in ids])
                 case 4:
                     page, _ = await store.list_runs(RunFilter(), 50)
                     await store.cancel_runs([record.id for record in page][:5])

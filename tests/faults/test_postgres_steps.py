@@ -16,7 +16,7 @@ from asched import Interval, Once, Scheduler
 from asched.clock import SystemClock
 from asched.instants import SECOND, to_datetime
 from asched.model import JobSpec, Outcome, RunStatus
-from asched.store import Claim, Finish, Grant, Limits, NodeInfo, PutItem, PutMode, RunFilter, Selection
+from asched.store import TOKEN_BITS, Claim, Finish, Grant, Limits, NodeInfo, PutItem, PutMode, RunFilter, Selection
 from asched.stores.postgres import PostgresStore
 from asched.stores.postgres_ledger import Pages
 
@@ -50,7 +50,7 @@ async def test_a_run_that_ends_while_runs_are_listed_is_listed_once(place: Place
     names = ["a", "b", "c"]
     await store.put_jobs(PutMode.INSERT, [PutItem(JobSpec(n, n, FUNC, trigger), now, now) for n in names])
     timers = (await store.window(epoch, now, 10)).timers
-    tokens = [epoch << 32 | number for number in range(1, 4)]
+    tokens = [epoch << TOKEN_BITS | number for number in range(1, 4)]
     later = now + 60_000_000
     claims = [
         Claim(timer, token, True, timer.planned, timer.due, later, later)
@@ -136,7 +136,7 @@ class Held:
         self.epoch = epoch
         self.now = now
         self.specs = [JobSpec(name, name, FUNC, Interval(seconds=60).bound(now, "UTC")) for name in "abc"]
-        self.tokens = [epoch << 32 | number for number in range(1, 4)]
+        self.tokens = [epoch << TOKEN_BITS | number for number in range(1, 4)]
 
     @classmethod
     async def on(cls, place: Place) -> Held:

@@ -17,7 +17,7 @@ from support.place import Place
 from asched import Once
 from asched.instants import HOUR, to_datetime
 from asched.model import JobSpec, JobStatus
-from asched.store import NodeInfo, PutItem, PutMode, Store
+from asched.store import TOKEN_BITS, NodeInfo, PutItem, PutMode, Store
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ async def test_runs_wait_for_a_node_that_has_their_function(place: Place, tmp_pa
     assert_all_is_well(verdict, conductor)
     assert await place.effects.count(f"job LIKE 'work%' AND node <> '{older.orders.name}'") == 0
     assert await place.effects.count(f"job LIKE 'fail%' AND node <> '{newer.orders.name}'") == 0
-    assert await place.effects.count(f"job LIKE 'work%' AND token >> 32 = {older.epoch}") > 0
+    assert await place.effects.count(f"job LIKE 'work%' AND token >> {TOKEN_BITS} = {older.epoch}") > 0
 
 
 async def test_200_000_overdue_timers_of_an_unknown_function_slow_nobody(place: Place, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def a_queue_holds_any_number(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_step_back_replans_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(asched.engine, "_CORRECTION", MINUTE)
+    patch.setattr(asched.engine, "CORRECTION", MINUTE)
 
 
 def intervals_stand_still_after_a_step_back(patch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from support.clocks import T0, SettableClock
 from asched.instants import SECOND
 from asched.model import DEFAULT_POLICY, ErrorInfo, JobSpec, Origin, Outcome, Policy, Reason, RunStatus
 from asched.store import (
+    TOKEN_BITS,
     Claim,
     Claimed,
     Enqueue,
@@ -93,7 +94,7 @@ class Actor:
 
     def token(self) -> int:
         """A new token, as nodes make them."""
-        token = self.epoch << 32 | len(self.tokens) + 1
+        token = self.epoch << TOKEN_BITS | len(self.tokens) + 1
         self.tokens.append(token)
         return token
 

@@ -22,7 +22,20 @@ from typing import Any
 from asched.clock import SystemClock
 from asched.instants import SECOND
 from asched.model import ErrorInfo, JobSpec, OnCrash, Outcome, Policy, RunStatus
-from asched.store import Claim, Claimed, Finish, Grant, Limits, NodeInfo, PutItem, PutMode, PutStatus, Selection, Timer
+from asched.store import (
+    TOKEN_BITS,
+    Claim,
+    Claimed,
+    Finish,
+    Grant,
+    Limits,
+    NodeInfo,
+    PutItem,
+    PutMode,
+    PutStatus,
+    Selection,
+    Timer,
+)
 from asched.stores import sqlite
 from asched.stores.sqlite import SQLiteStore
 from asched.triggers import Interval
@@ -134,7 +147,7 @@ class Driver:
 
     def _claim(self, timer: Timer) -> Claim:
         self._tokens += 1
-        token = self._epoch << 32 | self._tokens
+        token = self._epoch << TOKEN_BITS | self._tokens
         following = None if timer.attempt else timer.planned + PERIOD
         return Claim(timer, token, True, timer.planned, timer.due, following, following)
 

@@ -21,7 +21,7 @@ INSERT INTO asched.meta VALUES (0, 1);
 CREATE FUNCTION asched.clock() RETURNS bigint LANGUAGE sql VOLATILE
     AS 'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
 
--- The number space of jobs and of records that are no runs. Run ids are tokens and lie above 2**32.
+-- The number space of jobs and of records that are no runs. Run ids are tokens and lie above 2**38.
 CREATE SEQUENCE asched.serial AS bigint;
 CREATE SEQUENCE asched.epoch AS integer;
 CREATE SEQUENCE asched.fence AS bigint;

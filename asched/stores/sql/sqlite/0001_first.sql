@@ -8,7 +8,7 @@
 -- Instants are microseconds since 1970-01-01 UTC. Texts ending in `_json` are JSON.
 
 CREATE TABLE asched_counter (
-    -- The number space of jobs and of records that are no runs. Run ids are tokens and lie above 2**32.
+    -- The number space of jobs and of records that are no runs. Run ids are tokens and lie above 2**38.
     serial INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     fence INTEGER NOT NULL
