@@ -179,7 +179,8 @@ SELECT nextval('asched.fence') FROM generate_series(1, $1)
 -- A batch of occurrences that only start: no instants before them passed, nothing of the job is active unless its
 -- policy allows that, and no limit on their number. The join on revision and the conditions on `t` are checked again
 -- on the row that the lock is given on, so what another node did meanwhile is seen. A row that another holds is left
--- to the statements that wait.
+-- to the statements that wait. The keys are there once more, and the conditions hidden in a CASE, for the planner: it
+-- would otherwise walk over all that is due, or over the whole table, once for each batch.
 WITH me AS MATERIALIZED (
     SELECT name, asched.clock() AS now FROM asched.node
     WHERE epoch = $1 AND ns = $2 AND lease_until >= asched.clock() FOR KEY SHARE
@@ -190,7 +191,8 @@ WITH me AS MATERIALIZED (
         $10::boolean[], $11::bytea[])
         AS a (job, rev, token, planned, due, next_planned, next_due, beside, payload)
     JOIN asched.timer t ON t.job = a.job AND t.rev = a.rev
-    WHERE t.due <= me.now + $12 AND NOT t.paused AND (t.active = 0 OR a.beside)
+    WHERE t.job = ANY($3::bigint[])
+        AND CASE WHEN t.due <= me.now + $12 AND NOT t.paused AND (t.active = 0 OR a.beside) THEN true ELSE false END
     ORDER BY t.job
     FOR NO KEY UPDATE OF t SKIP LOCKED
 ), moved AS (
