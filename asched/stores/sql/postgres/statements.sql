@@ -62,8 +62,11 @@ WHERE r.func = f.id AND r.wake IS NOT NULL AND r.token IS NULL AND NOT r.queued 
 
 -- name: window
 -- Of each function what is due up to $3, and the first that comes later: it says how far nothing is missing.
-SELECT w.due, w.id, w.rev, w.planned, w.attempt, w.payload, w.job, w.edition, asched.clock(), s.followed_until
-FROM asched.schedule s LEFT JOIN (
+SELECT w.due, w.id, w.rev, w.planned, w.attempt, w.payload, w.job, w.edition, s.now, s.followed_until
+FROM (
+    -- In here the clock is read once, not for each row.
+    SELECT ns, followed_until, asched.clock() AS now FROM asched.schedule WHERE ns = $1
+) s LEFT JOIN (
     asched.function f CROSS JOIN LATERAL (
         ({due_job} AND t.due <= $3 ORDER BY t.due LIMIT $4)
         UNION ALL
@@ -74,7 +77,6 @@ FROM asched.schedule s LEFT JOIN (
         ({due_run} AND r.wake > $3 ORDER BY r.wake LIMIT 1)
     ) w
 ) ON f.ns = s.ns AND f.name = ANY($2::text[])
-WHERE s.ns = $1
 ORDER BY w.due, w.id LIMIT $4
 
 -- name: functions
