@@ -467,7 +467,7 @@ class PostgresStore:
             return Window([], None, await self.now())
         info = node.info
         return await self._loop_lane.run(
-            lambda connection: Pages(self._schedule, connection).window(info, until, limit)
+            lambda connection: Pages(self._schedule, connection).window(epoch, info, until, limit)
         )
 
     async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:

@@ -397,16 +397,18 @@ class Pages:
 
     # Timers
 
-    async def window(self, info: NodeInfo, until: int, limit: int) -> Window:
+    async def window(self, epoch: int, info: NodeInfo, until: int, limit: int) -> Window:
         schedule = self.schedule
-        rows = await self._fetch("window", schedule.ns, list(info.functions), until, limit + 1, list(info.declarations))
-        now, schedule.followed_until = rows[0][8:]
+        rows = await self._fetch(
+            "window", schedule.ns, list(info.functions), until, limit + 1, list(info.declarations), epoch
+        )
+        now, schedule.followed_until, place, nodes = rows[0][8:]
         unknown = {row[6] for row in rows if row[6] is not None and schedule.spec(row[6], row[7]) is None}
         if unknown:
             await self.read_specs(unknown)
         found: list[Timer] = []
         horizon: int | None = None
-        for due, timer_id, rev, planned, attempt, payload, serial, edition, _, _ in rows:
+        for due, timer_id, rev, planned, attempt, payload, serial, edition, _, _, _, _ in rows:
             if due is None:
                 break  # the one row that says there is none
             if due > until or len(found) == limit:
@@ -416,7 +418,8 @@ class Pages:
             # An edit between the two statements; the timer has moved with it and is asked for again.
             if spec is not None and type(spec.trigger) is not CodeTrigger:
                 found.append(_new(Timer, (timer_id, rev, due, planned, spec, attempt, payload)))
-        return Window(found, horizon, now)
+        # Its own lease may have run out; then it is a matter of others alone.
+        return Window(found, horizon, now, (place, max(nodes, place + 1)))
 
     async def read_specs(self, serials: Iterable[int]) -> None:
         for row in await self._fetch("specs", list(serials)):

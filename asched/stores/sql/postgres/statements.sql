@@ -62,10 +62,13 @@ WHERE r.func = f.id AND r.wake IS NOT NULL AND r.token IS NULL AND NOT r.queued 
 
 -- name: window
 -- Of each function what is due up to $3, and the first that comes later: it says how far nothing is missing.
-SELECT w.due, w.id, w.rev, w.planned, w.attempt, w.payload, w.job, w.edition, s.now, s.followed_until
+SELECT w.due, w.id, w.rev, w.planned, w.attempt, w.payload, w.job, w.edition, s.now, s.followed_until, s.place, s.nodes
 FROM (
     -- In here the clock is read once, not for each row.
-    SELECT ns, followed_until, asched.clock() AS now FROM asched.schedule WHERE ns = $1
+    SELECT c.ns, c.followed_until, asched.clock() AS now, count(n.epoch) FILTER (WHERE n.epoch < $6) AS place,
+        count(n.epoch) AS nodes
+    FROM asched.schedule c LEFT JOIN asched.node n ON n.ns = c.ns AND n.lease_until >= asched.clock()
+    WHERE c.ns = $1 GROUP BY c.ns, c.followed_until
 ) s LEFT JOIN (
     asched.function f CROSS JOIN LATERAL (
         ({due_job} AND t.due <= $3 ORDER BY t.due LIMIT $4)
