@@ -397,7 +397,7 @@ class Engine:
                 due = self._timers.pop_due(now, limit - len(mine))
             due = mine
         others = self._others
-        if due or not others or limit <= 0:
+        if due or not others or limit <= 0 or self._for_thread:
             self._others_outdated = self._others_outdated or bool(due)
             return due
         if self._others_outdated:
@@ -506,7 +506,7 @@ class Engine:
         # What is due and was left behind waits for room, not for time.
         if self._full:
             return None
-        return 0 if self._others else self._timers.first_due()
+        return 0 if self._others and not self._for_thread else self._timers.first_due()
 
     async def _sleep(self, until: int | None) -> None:
         now = self.now()

@@ -133,6 +133,7 @@ def _short_table() -> str:
                     f"| {question} | {shown(goal['limit'])} | {_peer(goal)} | **{shown(goal['asched'])}** | "
                     f"{wanted if goal['met'] else f'{wanted}, missed'} |"
                 )
+                break
     return "\n".join([*lines, ""])
 
 

@@ -515,6 +515,21 @@ async def test_a_role_that_may_not_make_tables_works_on_those_that_are_there(
         await direct.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
+async def test_a_window_tells_the_place_among_the_nodes_that_live(opened: Callable[..., Any]) -> None:
+    store = await opened()
+    elsewhere = await opened("other")
+    first, second = await joined(store), await joined(store)
+    await joined(elsewhere)
+
+    async def share(node: Actor) -> tuple[int, int]:
+        share: tuple[int, int] = (await store.window(node.epoch, FAR, 10)).share
+        return share
+
+    assert [(0, 2), (1, 2)] == [await share(first), await share(second)]
+    await store.leave(first.epoch)
+    assert (0, 1) == await share(second)
+
+
 async def test_two_schedules_in_one_schema_do_not_meet(opened: Callable[..., Any]) -> None:
     one, two = await joined(await opened("one")), await joined(await opened("two"))
     await one.add(spec("a", group="mine"))
