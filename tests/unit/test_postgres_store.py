@@ -23,7 +23,7 @@ from asched import Once, Scheduler
 from asched.clock import SystemClock
 from asched.errors import InvalidArgument, SchemaTooNew, StoreUnavailable
 from asched.instants import SECOND, to_datetime
-from asched.store import JobFilter, Limits, PutMode, PutStatus
+from asched.store import Grant, JobFilter, Limits, PutMode, PutStatus
 from asched.stores import open_url
 from asched.stores.postgres import PostgresStore, migrate
 from asched.stores.sql import Migration, migrations
@@ -578,13 +578,25 @@ def _add_migration(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 # Plans
 
 
+async def rows_read(store: PostgresStore, direct: asyncpg.Connection) -> Counter[str]:
+    """How many rows of each table were read so far, by an index or from end to end."""
+    if direct.get_server_version().major < 15:
+        pytest.skip("the server does not yet count at once what was read")
+    for lane in (store._loop_lane, store._ends_lane, store._steps_lane):
+        await lane.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
+        await lane.run(lambda connection: connection.execute("SELECT 1"))
+    rows = await direct.fetch(
+        "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = $1",
+        store.schema,
+    )
+    return Counter({table: count for table, count in rows if table in ("timer", "run", "history")})
+
+
 @pytest.mark.slow
 async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_tables_were_small(
     schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
 ) -> None:
     # After five executions Postgres may keep a statement's plan for good.
-    if direct.get_server_version().major < 15:
-        pytest.skip("the server does not yet count at once what was read")
     store = await opened()
     node = await joined(store)
 
@@ -599,30 +611,40 @@ async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_t
         [token] = await claimed(word, 1)
         await node.finish(token)
 
-    async def rows_read() -> Counter[str]:
-        """How many rows of each table were read so far, by an index or from end to end."""
-        for lane in (store._loop_lane, store._ends_lane, store._steps_lane):
-            await lane.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
-            await lane.run(lambda connection: connection.execute("SELECT 1"))
-        rows = await direct.fetch(
-            "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = $1",
-            schema,
-        )
-        return Counter({table: count for table, count in rows if table in ("timer", "run", "history")})
-
     await one_run("first")
     await direct.execute(f"ANALYZE {schema}.timer, {schema}.run, {schema}.history")
     for number in range(12):
         await one_run(f"small-{number}")
     for number in range(8):
         await claimed(f"many-{number}", 500)
-    before = await rows_read()
+    before = await rows_read(store, direct)
     for number in range(5):
         await one_run(f"large-{number}")
 
-    read = await rows_read() - before
+    read = await rows_read(store, direct) - before
     assert {"timer", "run"} <= set(read)
     assert {} == {table: rows for table, rows in read.items() if rows > 500}
+
+
+async def test_a_batch_of_claims_reads_its_own_rows_however_much_is_due(
+    schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
+) -> None:
+    store = await opened()
+    node = await joined(store)
+    due = [item(spec(f"{number}"), CLOCK.now() - SECOND) for number in range(2_000)]
+    await store.put_jobs(PutMode.INSERT, due)
+    # Rows that have been moved lie scattered: it is then that reading all of them seems cheap.
+    await direct.execute(f"UPDATE {schema}.timer SET due = due - 1")
+    await direct.execute(f"ANALYZE {schema}.timer")
+    timers = (await store.window(node.epoch, CLOCK.now(), 300)).timers
+    claims = [node.claim_of(timer, next_planned=None, next_due=None) for timer in timers]
+    before = await rows_read(store, direct)
+
+    answers = await store.claim(node.epoch, claims)
+
+    assert {Grant.STARTED} == {answer.grant for answer in answers}
+    read = await rows_read(store, direct) - before
+    assert 1_500 > read["timer"]
 
 
 # Hints
