@@ -403,27 +403,44 @@ class Pages:
             "window", schedule.ns, list(info.functions), until, limit + 1, list(info.declarations), epoch
         )
         now, schedule.followed_until, place, nodes = rows[0][8:]
-        unknown = {row[6] for row in rows if row[6] is not None and schedule.spec(row[6], row[7]) is None}
-        if unknown:
-            await self.read_specs(unknown)
+        specs = await self.specs({row[6]: row[7] for row in rows if row[6] is not None})
         found: list[Timer] = []
         horizon: int | None = None
-        for due, timer_id, rev, planned, attempt, payload, serial, edition, _, _, _, _ in rows:
+        for due, timer_id, rev, planned, attempt, payload, serial, _, _, _, _, _ in rows:
             if due is None:
                 break  # the one row that says there is none
             if due > until or len(found) == limit:
                 horizon = due - 1
                 break
-            spec = schedule.spec(serial, edition)
+            spec = specs.get(serial)
             # An edit between the two statements; the timer has moved with it and is asked for again.
             if spec is not None and type(spec.trigger) is not CodeTrigger:
                 found.append(_new(Timer, (timer_id, rev, due, planned, spec, attempt, payload)))
         # Its own lease may have run out; then it is a matter of others alone.
         return Window(found, horizon, now, (place, max(nodes, place + 1)))
 
-    async def read_specs(self, serials: Iterable[int]) -> None:
-        for row in await self._fetch("specs", list(serials)):
-            self.schedule.learn(row[_SPEC_COLUMNS + 1], row[_SPEC_COLUMNS + 2], self.schedule.spec_of(row))
+    async def specs(self, editions: Mapping[int, int]) -> dict[int, JobSpec]:
+        """Return the specs of jobs, by serial number, in the editions given; what has another by now is left out.
+
+        They are taken together at once: what the process remembers may be forgotten while the database is asked.
+        """
+        schedule = self.schedule
+        found: dict[int, JobSpec] = {}
+        unknown: list[int] = []
+        for serial, edition in editions.items():
+            spec = schedule.spec(serial, edition)
+            if spec is None:
+                unknown.append(serial)
+            else:
+                found[serial] = spec
+        if unknown:
+            for row in await self._fetch("specs", unknown):
+                serial, edition = row[_SPEC_COLUMNS + 1], row[_SPEC_COLUMNS + 2]
+                spec = schedule.spec_of(row)
+                schedule.learn(serial, edition, spec)
+                if editions[serial] == edition:
+                    found[serial] = spec
+        return found
 
     # Records
 
@@ -542,13 +559,9 @@ class Step(Pages):
         for job in taken:
             self._jobs[job.serial] = job
         # The rows are ours from here on: what a new statement sees now stays so.
-        unknown = [job.serial for job in taken if self.schedule.spec(job.serial, job.edition) is None]
-        if unknown:
-            await self.read_specs(unknown)
+        specs = await self.specs({job.serial: job.edition for job in taken})
         for job in taken:
-            spec = self.schedule.spec(job.serial, job.edition)
-            assert spec is not None
-            job.spec = spec
+            job.spec = specs[job.serial]
         active = [job.serial for job in taken if job.active]
         if active:
             for row in await self._fetch("runs_of_jobs", active):

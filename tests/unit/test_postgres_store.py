@@ -23,7 +23,7 @@ from asched import Once, Scheduler
 from asched.clock import SystemClock
 from asched.errors import InvalidArgument, SchemaTooNew, StoreUnavailable
 from asched.instants import SECOND, to_datetime
-from asched.store import Grant, JobFilter, Limits, PutMode, PutStatus
+from asched.store import Grant, JobFilter, Limits, PutMode, PutStatus, Selection
 from asched.stores import open_url
 from asched.stores.postgres import PostgresStore, migrate
 from asched.stores.sql import Migration, migrations
@@ -528,6 +528,24 @@ async def test_a_window_tells_the_place_among_the_nodes_that_live(opened: Callab
     assert [(0, 2), (1, 2)] == [await share(first), await share(second)]
     await store.leave(first.epoch)
     assert (0, 1) == await share(second)
+
+
+async def test_what_the_process_forgets_while_it_reads_more_is_not_missing(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asched.stores.postgres_ledger._SPECS", 10)
+    writer, store = await opened(), await opened()
+    node = await joined(store)
+    first = [item(spec(f"{number}"), CLOCK.now() - SECOND) for number in range(8)]
+    more = [item(spec(f"{number}"), CLOCK.now() - SECOND) for number in range(8, 16)]
+    await writer.put_jobs(PutMode.INSERT, first)
+    await node.due(FAR)
+    await writer.put_jobs(PutMode.INSERT, more)
+
+    due = await node.due(FAR)
+    paused = await store.pause_jobs(Selection(group="default"))
+
+    assert 16 == len(due) == len(paused)
 
 
 async def test_two_schedules_in_one_schema_do_not_meet(opened: Callable[..., Any]) -> None:
