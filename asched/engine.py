@@ -143,6 +143,12 @@ class Engine:
         """Jobs whose held timers are about to be tried again."""
         self._full = False
         """The last plan left due timers behind for want of room."""
+        self._share = (0, 1)
+        """This node's place among those that share the schedule, and how many they are."""
+        self._others: list[Timer] = []
+        """Due timers that are left to the other nodes as long as there are enough for this one."""
+        self._others_outdated = False
+        """The other nodes may have started some of those by now."""
         self._look_at = 0.0
         self._offset = 0
         """The store's clock minus the one that nobody sets, microseconds."""
@@ -325,7 +331,7 @@ class Engine:
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
             return True
-        if not self._cut or self._full or self._for_thread:
+        if not self._cut or self._full or self._for_thread or (self._others and not self._others_outdated):
             return False
         first = self._timers.first_due()
         assert self._horizon is not None
@@ -346,6 +352,9 @@ class Engine:
         self._timers.fill(window.timers)
         self._for_thread.clear()
         self._held.clear()
+        self._others.clear()
+        self._others_outdated = False
+        self._share = window.share
         self._cut = window.horizon is not None and window.horizon < ahead
         self._horizon = window.horizon if self._cut else ahead if ahead < _FOREVER else None
         # What arose while the store was asked may be newer than its answer.
@@ -362,7 +371,7 @@ class Engine:
         waiting = self._for_thread
         while waiting and len(due) < min(room, threads):
             due.append(waiting.popleft())
-        due += self._timers.pop_due(now, room - len(due))
+        due += self._take_due(now, room - len(due))
         self._full = len(due) >= room and room < batch
         claims: list[Claim] = []
         function_of, tokens, since, abandoned = self._registry.get, self._tokens, self._watched_since, runner.abandoned
@@ -391,6 +400,32 @@ class Engine:
                 )  # fmt: skip
         return claims
 
+    def _take_due(self, now: int, limit: int) -> list[Timer]:
+        """Take out at most so many timers that are due.
+
+        Nodes that share a backlog would all ask for the same ones, and all but one of them in vain. So each begins
+        with its own part; when that is done it looks again, and takes what the others have left.
+        """
+        due = self._timers.pop_due(now, limit)
+        place, nodes = self._share
+        if nodes > 1 and len(due) == limit > 1:
+            mine: list[Timer] = []
+            while due:
+                for timer in due:
+                    (mine if timer.id % nodes == place else self._others).append(timer)
+                due = self._timers.pop_due(now, limit - len(mine))
+            due = mine
+        others = self._others
+        if due or not others or limit <= 0 or self._for_thread:
+            self._others_outdated = self._others_outdated or bool(due)
+            return due
+        if self._others_outdated:
+            self._look_at = 0.0
+            return due
+        # From the end: whose part it is begins at the other.
+        self._others, due = others[:-limit], others[: -limit - 1 : -1]
+        return due
+
     def _take_up(self, claims: Sequence[Claim], answers: Sequence[Claimed]) -> None:
         """Start what was granted."""
         if not answers:
@@ -402,6 +437,7 @@ class Engine:
         running, timers, horizon, noted = self.running, self._timers, self._horizon, self._on_noted
         function_of, start = self._registry.get, self._runner.start
         listening = self._listening()
+        lost = 0
         for claim, answer in zip(claims, answers, strict=True):
             grant, token, run_id, fence, following, cancels, first_due = answer
             timer, _, _, planned, due, _, _, gap, _ = claim
@@ -429,8 +465,12 @@ class Engine:
             elif grant is Grant.EARLY:
                 # The clocks disagree. It stays, and is asked for again in a moment.
                 self._loop.call_later(0.05, self.take_in, (timer,))
-            elif grant is not Grant.STALE and listening:
+            elif grant is Grant.STALE:
+                lost += 1
+            elif listening:
                 self._tell_gap(claim)
+        if lost > len(claims) // 2:
+            self._others_outdated = True
         self._trim()
 
     def _tell_gap(self, claim: Claim) -> None:
@@ -483,7 +523,9 @@ class Engine:
 
     def _next_due(self) -> int | None:
         # What is due and was left behind waits for room, not for time.
-        return None if self._full else self._timers.first_due()
+        if self._full:
+            return None
+        return 0 if self._others and not self._for_thread else self._timers.first_due()
 
     async def _sleep(self, until: int | None) -> None:
         now = self.now()

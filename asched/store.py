@@ -157,6 +157,8 @@ class Window(NamedTuple):
     horizon: int | None
     """Every timer of the node due at or before this instant is in ``timers``; ``None``: there are no more at all."""
     now: int
+    share: tuple[int, int] = (0, 1)
+    """The node's place among the live ones, and how many they are: of a backlog each takes its own part first."""
 
 
 class Gap(NamedTuple):

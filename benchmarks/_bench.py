@@ -94,6 +94,8 @@ class Benchmark:
         self.rounds = rounds
         self.rows: list[Row] = []
         self.goals: list[Goal] = []
+        self.facts: dict[str, str] = {}
+        """What of the machine matters beside the processor, such as a server and its settings."""
 
     def row(
         self,
@@ -206,6 +208,7 @@ class Benchmark:
                     row.unable = None
         own = interpreters.get(None) or Path(sys.executable)
         machine = machine_facts(own)
+        machine |= self.facts
         machine |= {"load_before": load, "load_after": os.getloadavg()[0], "seconds": round(time.time() - began, 1)}
         return self._report(rows, rounds, quick, machine)
 
@@ -325,15 +328,15 @@ def _has_asched() -> bool:
 
 
 def environment(requires: str, python: str) -> Path:
-    """Make a virtual environment with one requirement, or find the one made before; return its interpreter."""
-    label = "asched" if requires.startswith("-e") else requires.replace("==", "-")
+    """Make a virtual environment with some requirements, or find the one made before; return its interpreter."""
+    label = "asched" if requires.startswith("-e") else requires.split()[0].replace("==", "-")
     folder = ENVIRONMENTS / f"{label}-py{python}"
     interpreter = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = folder / "complete"
     if done.exists():
         return interpreter
     shutil.rmtree(folder, ignore_errors=True)
-    packages = ["-e", requires[2:]] if requires.startswith("-e") else [requires]
+    packages = ["-e", requires[2:]] if requires.startswith("-e") else requires.split()
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv:
         _check([uv, "venv", "-q", "--no-python-downloads", "--python", _find_python(python), str(folder)])
@@ -428,6 +431,7 @@ def render(report: Report) -> str:
         f"## {report['benchmark']}: {report['question']}",
         "",
         f"{machine['cores']} cores of {machine['cpu']}, {machine['kernel']}, Python {machine['python']}, "
+        f"{machine['server'] + ', ' if 'server' in machine else ''}"
         f"load {machine['load_before']:.1f} to {machine['load_after']:.1f}; commit {report['commit']}, "
         f"{report['at']}; median (range) of {report['rounds']} interleaved rounds"
         + (", --quick: do not quote" if report["quick"] else ""),

@@ -63,6 +63,13 @@ _SHORT = (
     ("scale", "100,000 jobs", "add_cpu_s", "adding 100,000 jobs: CPU, s"),
     ("scale", "100,000 jobs", "bytes_per_job", "holding a job: bytes"),
     ("scale", "an idle process that holds 100,000 jobs", "idle_cpu_pct", "100,000 jobs and nothing due: CPU, %"),
+    (
+        "postgres_shared",
+        "20,000 due at once, one node",
+        "us_per_run",
+        "a run in a Postgres that others share: time, us",
+    ),
+    ("postgres_shared", "20,000 due at once, two nodes", "us_per_run", "the same by two processes: time, us"),
     ("import_cost", "", "import_cpu_ms", "the import, on top of asyncio's: CPU, ms"),
 )
 
@@ -74,6 +81,14 @@ _ALSO = (
     ("scale", "an idle process that holds 100,000 jobs", "wakeups_per_min", "wake-ups a minute"),
     ("sustained_load", "", "lag_max_ms", "loop lag, the longest, ms"),
     ("sustained_load", "", "cpu_us_per_run", "CPU a run, us"),
+    ("postgres_shared", "20,000 due at once, one node", "server_us", "CPU of the server a run, us"),
+    ("postgres_shared", "20,000 due at once, one node", "wal_bytes", "WAL a run, bytes"),
+    ("postgres_shared", "one run at a time", "us_per_run", "claim and end of one, us"),
+    ("postgres_shared", "one run at a time", "wal_bytes", "WAL a run, bytes"),
+    ("postgres_shared", "1M stored jobs", "list_ms", "one page of 50 of `get_jobs()`, ms"),
+    ("postgres_shared", "1M stored jobs", "pause_ms", "`pause_job()`, ms"),
+    ("postgres_shared", "1M stored jobs", "cancel_ms", "`cancel_job()`, ms"),
+    ("postgres_shared", "1M stored jobs", "queries_per_min", "queries a minute of a node with nothing due"),
 )
 
 
@@ -118,6 +133,7 @@ def _short_table() -> str:
                     f"| {question} | {shown(goal['limit'])} | {_peer(goal)} | **{shown(goal['asched'])}** | "
                     f"{wanted if goal['met'] else f'{wanted}, missed'} |"
                 )
+                break
     return "\n".join([*lines, ""])
 
 
@@ -137,7 +153,8 @@ def _long_table() -> str:
         machine = report.get("machine", {})
         python = ".".join(str(machine.get("python", "")).split(".")[:2])
         machines[
-            f"{machine.get('cores')} cores of {machine.get('cpu')}, {machine.get('kernel')}; load "
+            f"{machine.get('cores')} cores of {machine.get('cpu')}, {machine.get('kernel')}"
+            f"{', ' + machine['server'] if 'server' in machine else ''}; load "
             f"{machine.get('load_before', 0):.1f} to {machine.get('load_after', 0):.1f}; commit "
             f"{report.get('commit')}, {report.get('at')}: {path.stem}"
         ] = None

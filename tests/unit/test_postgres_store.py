@@ -516,6 +516,39 @@ async def test_a_role_that_may_not_make_tables_works_on_those_that_are_there(
         await direct.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
+async def test_a_window_tells_the_place_among_the_nodes_that_live(opened: Callable[..., Any]) -> None:
+    store = await opened()
+    elsewhere = await opened("other")
+    first, second = await joined(store), await joined(store)
+    await joined(elsewhere)
+
+    async def share(node: Actor) -> tuple[int, int]:
+        share: tuple[int, int] = (await store.window(node.epoch, FAR, 10)).share
+        return share
+
+    assert [(0, 2), (1, 2)] == [await share(first), await share(second)]
+    await store.leave(first.epoch)
+    assert (0, 1) == await share(second)
+
+
+async def test_what_the_process_forgets_while_it_reads_more_is_not_missing(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asched.stores.postgres_ledger._SPECS", 10)
+    writer, store = await opened(), await opened()
+    node = await joined(store)
+    first = [item(spec(f"{number}"), CLOCK.now() - SECOND) for number in range(8)]
+    more = [item(spec(f"{number}"), CLOCK.now() - SECOND) for number in range(8, 16)]
+    await writer.put_jobs(PutMode.INSERT, first)
+    await node.due(FAR)
+    await writer.put_jobs(PutMode.INSERT, more)
+
+    due = await node.due(FAR)
+    paused = await store.pause_jobs(Selection(group="default"))
+
+    assert 16 == len(due) == len(paused)
+
+
 async def test_two_schedules_in_one_schema_do_not_meet(opened: Callable[..., Any]) -> None:
     one, two = await joined(await opened("one")), await joined(await opened("two"))
     await one.add(spec("a", group="mine"))
@@ -584,13 +617,25 @@ async def test_more_jobs_than_a_process_remembers_are_seen_and_held_at_once(
 # Plans
 
 
+async def rows_read(store: PostgresStore, direct: asyncpg.Connection) -> Counter[str]:
+    """How many rows of each table were read so far, by an index or from end to end."""
+    if direct.get_server_version().major < 15:
+        pytest.skip("the server does not yet count at once what was read")
+    for lane in (store._loop_lane, store._ends_lane, store._steps_lane):
+        await lane.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
+        await lane.run(lambda connection: connection.execute("SELECT 1"))
+    rows = await direct.fetch(
+        "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = $1",
+        store.schema,
+    )
+    return Counter({table: count for table, count in rows if table in ("timer", "run", "history")})
+
+
 @pytest.mark.slow
 async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_tables_were_small(
     schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
 ) -> None:
     # After five executions Postgres may keep a statement's plan for good.
-    if direct.get_server_version().major < 15:
-        pytest.skip("the server does not yet count at once what was read")
     store = await opened()
     node = await joined(store)
 
@@ -605,30 +650,40 @@ async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_t
         [token] = await claimed(word, 1)
         await node.finish(token)
 
-    async def rows_read() -> Counter[str]:
-        """How many rows of each table were read so far, by an index or from end to end."""
-        for lane in (store._loop_lane, store._ends_lane, store._steps_lane):
-            await lane.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
-            await lane.run(lambda connection: connection.execute("SELECT 1"))
-        rows = await direct.fetch(
-            "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = $1",
-            schema,
-        )
-        return Counter({table: count for table, count in rows if table in ("timer", "run", "history")})
-
     await one_run("first")
     await direct.execute(f"ANALYZE {schema}.timer, {schema}.run, {schema}.history")
     for number in range(12):
         await one_run(f"small-{number}")
     for number in range(8):
         await claimed(f"many-{number}", 500)
-    before = await rows_read()
+    before = await rows_read(store, direct)
     for number in range(5):
         await one_run(f"large-{number}")
 
-    read = await rows_read() - before
+    read = await rows_read(store, direct) - before
     assert {"timer", "run"} <= set(read)
     assert {} == {table: rows for table, rows in read.items() if rows > 500}
+
+
+async def test_a_batch_of_claims_reads_its_own_rows_however_much_is_due(
+    schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
+) -> None:
+    store = await opened()
+    node = await joined(store)
+    due = [item(spec(f"{number}"), CLOCK.now() - SECOND) for number in range(2_000)]
+    await store.put_jobs(PutMode.INSERT, due)
+    # Rows that have been moved lie scattered: it is then that reading all of them seems cheap.
+    await direct.execute(f"UPDATE {schema}.timer SET due = due - 1")
+    await direct.execute(f"ANALYZE {schema}.timer")
+    timers = (await store.window(node.epoch, CLOCK.now(), 300)).timers
+    claims = [node.claim_of(timer, next_planned=None, next_due=None) for timer in timers]
+    before = await rows_read(store, direct)
+
+    answers = await store.claim(node.epoch, claims)
+
+    assert {Grant.STARTED} == {answer.grant for answer in answers}
+    read = await rows_read(store, direct) - before
+    assert 1_500 > read["timer"]
 
 
 @pytest.mark.slow

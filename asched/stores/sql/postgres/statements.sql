@@ -65,8 +65,14 @@ WHERE r.func = f.id AND r.wake IS NOT NULL AND r.token IS NULL AND NOT r.queued 
 
 -- name: window
 -- Of each function what is due up to $3, and the first that comes later: it says how far nothing is missing.
-SELECT w.due, w.id, w.rev, w.planned, w.attempt, w.payload, w.job, w.edition, asched.clock(), s.followed_until
-FROM asched.schedule s LEFT JOIN (
+SELECT w.due, w.id, w.rev, w.planned, w.attempt, w.payload, w.job, w.edition, s.now, s.followed_until, s.place, s.nodes
+FROM (
+    -- In here the clock is read once, not for each row.
+    SELECT c.ns, c.followed_until, asched.clock() AS now, count(n.epoch) FILTER (WHERE n.epoch < $6) AS place,
+        count(n.epoch) AS nodes
+    FROM asched.schedule c LEFT JOIN asched.node n ON n.ns = c.ns AND n.lease_until >= asched.clock()
+    WHERE c.ns = $1 GROUP BY c.ns, c.followed_until
+) s LEFT JOIN (
     asched.function f CROSS JOIN LATERAL (
         ({due_job} AND t.due <= $3 ORDER BY t.due LIMIT $4)
         UNION ALL
@@ -77,7 +83,6 @@ FROM asched.schedule s LEFT JOIN (
         ({due_run} AND r.wake > $3 ORDER BY r.wake LIMIT 1)
     ) w
 ) ON f.ns = s.ns AND f.name = ANY($2::text[])
-WHERE s.ns = $1
 ORDER BY w.due, w.id LIMIT $4
 
 -- name: functions
@@ -187,7 +192,8 @@ SELECT nextval('asched.fence') FROM generate_series(1, $1)
 -- A batch of occurrences that only start: no instants before them passed, nothing of the job is active unless its
 -- policy allows that, and no limit on their number. The join on revision and the conditions on `t` are checked again
 -- on the row that the lock is given on, so what another node did meanwhile is seen. A row that another holds is left
--- to the statements that wait.
+-- to the statements that wait. The keys are there once more, and the conditions hidden in a CASE, for the planner: it
+-- would otherwise walk over all that is due, or over the whole table, once for each batch.
 WITH me AS MATERIALIZED (
     SELECT name, asched.clock() AS now FROM asched.node
     WHERE epoch = $1 AND ns = $2 AND lease_until >= asched.clock() FOR KEY SHARE
@@ -198,7 +204,8 @@ WITH me AS MATERIALIZED (
         $10::boolean[], $11::bytea[])
         AS a (job, rev, token, planned, due, next_planned, next_due, beside, payload)
     JOIN asched.timer t ON t.job = a.job AND t.rev = a.rev
-    WHERE t.due <= me.now + $12 AND NOT t.paused AND (t.active = 0 OR a.beside)
+    WHERE t.job = ANY($3::bigint[])
+        AND CASE WHEN t.due <= me.now + $12 AND NOT t.paused AND (t.active = 0 OR a.beside) THEN true ELSE false END
     ORDER BY t.job
     FOR NO KEY UPDATE OF t SKIP LOCKED
 ), moved AS (
