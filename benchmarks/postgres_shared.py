@@ -938,7 +938,7 @@ for case, nodes in ((ONE, 1), (TWO, 2)):
         "procrastinate, 2,000", PEER, procrastinate, case=case, requires=PROCRASTINATE, rounds=2, only_full=True,
         smaller=True, n=2_000, nodes=nodes,
     )  # fmt: skip
-    bench.goal("us_per_run", case=case, at_most=1e6 / (35_000 if nodes == 1 else 50_000), row="asched")
+    bench.goal("us_per_run", case=case, at_most=28.6 if nodes == 1 else 20, row="asched")
     bench.goal("us_per_run", case=case, times_limit=2, row="asched")
 alone: dict[str, object] = {"n": 500, "nodes": 1, "batch": 1, "timers": 500}
 bench.row("asyncpg, the same statements", LIMIT, limit, case=SINGLE, **alone)
