@@ -79,7 +79,7 @@ from asched.store import (
     Totals,
     Window,
 )
-from asched.stores.following import ALL_NODES, Feed, Hints
+from asched.stores.following import ALL_NODES, Feed, Hints, News
 from asched.stores.postgres_ledger import (
     EARLY,
     Connection,
@@ -417,7 +417,7 @@ class PostgresStore:
             outside = Schedule(self.schema, self._schedule.ns, self._schedule.limits, 0)
             outside.functions = self._schedule.functions
             outside.triggers = self._schedule.triggers
-            outside.followed_until = self._schedule.followed_until
+            outside.followed = self._schedule.followed
             step = Step(outside, connection)
             try:
                 async with connection.transaction():
@@ -545,7 +545,7 @@ class PostgresStore:
                 following = _new(Timer, (timer.id, timer.rev + 1, next_due, next_planned, timer.spec, 0, None))
             answers[token] = _new(Claimed, (_STARTED, token, token, fence, following, (), 0))
         self._publish_runs(fences)
-        await self._tell_fast(connection, now, fences)
+        await self._tell_followers(connection, fences)
         return await self._look_closer(connection, missed, answers, now) if missed else []
 
     async def _look_closer(
@@ -582,22 +582,23 @@ class PostgresStore:
         if not ends:
             return [], []
 
-        async def work(connection: Connection, patient: bool) -> tuple[dict[int, int], list[Timer], set[int]]:
+        async def work(connection: Connection, patient: bool) -> tuple[dict[int, int], list[Timer], News, set[int]]:
             left: set[int] = set()
             if not patient:
                 tokens = [end.token for end in ends]
                 left = {row[0] for row in await connection.fetch(self._sql("hold_free_timers"), tokens, epoch)}
             return *await self._finish(connection, epoch, [end for end in ends if end.token not in left]), left
 
-        accepted, timers, left = await self._transaction(self._ends_lane, work, patient=None)
+        accepted, timers, news, left = await self._transaction(self._ends_lane, work, patient=None)
         self._publish_runs(accepted.values())
+        self._tell(news)
         # Of two ends with one token the first counts.
         return [None if end.token in left else accepted.pop(end.token, None) is not None for end in ends], timers
 
     async def _finish(
         self, connection: Connection, epoch: int, ends: Sequence[Finish]
-    ) -> tuple[dict[int, int], list[Timer]]:
-        """Record ends; return the runs that ended or wait by their tokens, and the timers that arose."""
+    ) -> tuple[dict[int, int], list[Timer], News]:
+        """Record ends; return the runs that ended or wait by their tokens, the timers that arose, and other news."""
         accepted: dict[int, int] = {}
         plain: dict[int, Finish] = {}
         others: dict[int, Finish] = {}
@@ -618,6 +619,7 @@ class PostgresStore:
                 accepted[token] = token
                 del plain[token]
         timers: list[Timer] = []
+        news = News([], [])
         if plain or others or later:
             step = Step(self._schedule, connection)
             await step.begin()
@@ -626,10 +628,9 @@ class PostgresStore:
             accepted.update(found)
             timers += await step.unqueue_jobs(later)
             await step.write(epoch)
-            for hinted, due in step.news.hints:
-                self._hint(hinted, due)
-        await self._tell_fast(connection, 0, accepted.values())
-        return accepted, timers
+            news = step.news
+        await self._tell_followers(connection, accepted.values())
+        return accepted, timers, news
 
     async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
         return await self._step(self._ends_lane, lambda step: step.release(epoch, tokens), patient=None)
@@ -738,10 +739,16 @@ class PostgresStore:
         if self._feed is not None:
             self._publish([Change(ChangeKind.RUN, run) for run in runs])
 
-    async def _tell_fast(self, connection: Connection, now: int, runs: Collection[int]) -> None:
+    def _tell(self, news: News) -> None:
+        """Tell this process, and whoever is hinted to, what a step has changed."""
+        self._publish(news.changes)
+        for hinted, due in news.hints:
+            self._hint(hinted, due)
+
+    async def _tell_followers(self, connection: Connection, runs: Collection[int]) -> None:
         """Tell the followers elsewhere of runs, if there are any followers."""
         schedule = self._schedule
-        if runs and schedule.followed_until > now:
+        if runs and schedule.followed:
             text = orjson.dumps([(ChangeKind.RUN, run) for run in runs]).decode()
             await connection.execute(self._sql("tell"), schedule.ns, self._origin, text)
 
@@ -776,9 +783,7 @@ class PostgresStore:
 
         answer, step = await self._transaction(lane, once, patient=patient)
         step.remember()
-        self._publish(step.news.changes)
-        for hinted, due in step.news.hints:
-            self._hint(hinted, due)
+        self._tell(step.news)
         return answer
 
     async def _transaction(

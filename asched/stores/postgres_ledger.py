@@ -135,7 +135,8 @@ class Schedule:
         self.triggers: dict[str, Trigger] = {}
         """Triggers that only the code of this process has, by job id."""
         self.functions: dict[str, int] = {}
-        self.followed_until = 0
+        self.followed = False
+        """Somebody elsewhere follows the changes, as of the last look."""
         self._specs: dict[int, tuple[int, JobSpec]] = {}
         self._nodes: dict[int, tuple[int, NodeInfo]] = {}
         self._abilities = _Abilities(frozenset(), frozenset())
@@ -393,7 +394,8 @@ class Pages:
         rows = await self._fetch(
             "window", schedule.ns, list(info.functions), until, limit + 1, list(info.declarations), epoch
         )
-        now, schedule.followed_until, place, nodes = rows[0][8:]
+        now, followed_until, place, nodes = rows[0][8:]
+        schedule.followed = followed_until > now
         specs = await self.specs({row[6]: row[7] for row in rows if row[6] is not None})
         found: list[Timer] = []
         horizon: int | None = None
@@ -622,7 +624,7 @@ class Step(Pages):
             await self._fetch("count_ends", ns, epoch, self._ends, self._failures)
         await self._bury()
         await self._forget()
-        if self.news.changes and self.schedule.followed_until > self.now:
+        if self.news.changes and self.schedule.followed:
             text = orjson.dumps(self.news.changes, default=tuple).decode()
             await self._fetch("tell", ns, self.schedule.origin, text)
 
@@ -1130,7 +1132,10 @@ class Step(Pages):
     async def _forget_of_jobs(self, serials: Sequence[int], floor: int) -> int:
         ns, limits = self.schedule.ns, self.schedule.limits
         forgotten = await self._fetch("forget_of_jobs", ns, serials, limits.kept_per_job, floor)
-        endless = await self._fetch("endless", serials)
+        held = await self._fetch("endless", serials)
+        # The condition on records was looked at before the jobs were held; one may have got a record by then.
+        kept = {row[0] for row in await self._fetch("jobs_with_records", [row[0] for row in held])} if held else set()
+        endless = [row for row in held if row[0] not in kept]
         if endless:
             ended = [row[0] for row in endless]
             await self._fetch("delete_jobs", ended)

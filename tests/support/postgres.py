@@ -160,8 +160,10 @@ class ClockedStore:
         return at_the_test_s_time
 
 
-def make_postgres(directory: Path, require: Require, *, lease: float = 30.0, poll: float = 1.0) -> Store:
+def make_postgres(
+    directory: Path, require: Require, *, lease: float = 30.0, poll: float = 1.0, listen: bool = True
+) -> Store:
     require_postgres(require)
     schema = _schema_with_a_settable_clock()
-    store = PostgresStore(DSN, schema=schema, lease=lease, poll=poll)
+    store = PostgresStore(DSN, schema=schema, lease=lease, poll=poll, listen=listen)
     return cast("Store", ClockedStore(store, directory.as_posix(), schema))

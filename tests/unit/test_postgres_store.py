@@ -954,3 +954,32 @@ async def _answers(scheduler: Scheduler) -> None:
                 await asyncio.sleep(0.02)
             else:
                 return
+
+
+# The feed
+
+
+async def run_one(store: PostgresStore, node: Actor, job_id: str) -> None:
+    await store.put_jobs(PutMode.INSERT, [item(spec(job_id), CLOCK.now() - SECOND)])
+    [timer] = [timer for timer in (await store.window(node.epoch, CLOCK.now(), 9)).timers if timer.spec.id == job_id]
+    await node.finish((await node.claim(timer, next_planned=None, next_due=None)).token)
+
+
+async def test_changes_are_written_for_others_only_while_somebody_follows(
+    schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
+) -> None:
+    store, other = await opened(), await opened()
+    node = await joined(store)
+    written = f"SELECT count(*) FROM {schema}.feed"
+    await run_one(store, node, "before")
+    unfollowed = await direct.fetchval(written)
+    await other.changes((await other.changes(None)).cursor)
+    await run_one(store, node, "told")
+    followed = await direct.fetchval(written)
+    await direct.execute(f"UPDATE {schema}.schedule SET followed_until = followed_until - 60000000")
+    await store.window(node.epoch, CLOCK.now(), 9)
+    await run_one(store, node, "after")
+
+    assert 0 == unfollowed
+    assert 2 <= followed
+    assert followed == await direct.fetchval(written)

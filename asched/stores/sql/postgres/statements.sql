@@ -548,6 +548,9 @@ WHERE t.job = ANY($1::bigint[]) AND NOT t.gone AND NOT t.declared AND t.due IS N
     AND NOT EXISTS (SELECT 1 FROM asched.history h WHERE h.job = t.job)
 ORDER BY t.job FOR NO KEY UPDATE OF t
 
+-- name: jobs_with_records
+SELECT DISTINCT job FROM asched.history WHERE job = ANY($1::bigint[])
+
 -- name: purge_jobs
 -- The names of a job that is gone are needed as long as a record or a run is there.
 DELETE FROM asched.job j WHERE j.deleted AND j.serial = ANY($1::bigint[])
