@@ -127,7 +127,7 @@ _HINT_EVERY = 0.01
 _LISTEN_CHECK = 5.0
 _LISTEN_AGAIN, _LISTEN_AGAIN_LIMIT = 0.1, 5.0
 
-# The least schema that this release can work with, and the lock under which a schema is changed.
+# The lock under which a schema is changed.
 _ADVISORY = 0x61736368656400
 _SCHEMA_NAME = re.compile(r"(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,47}")
 
@@ -703,7 +703,7 @@ class PostgresStore:
 
     async def _skip_feed(self, connection: Connection) -> None:
         if not self._feed_told:
-            self._feed_floor = max(self._feed_floor, await connection.fetchval(self._sql("feed_end")))
+            self._feed_floor = await connection.fetchval(self._sql("feed_end"))
 
     async def _read_feed(self, connection: Connection) -> bool:
         """Take in what other nodes have changed; return whether some of it is lost."""
@@ -711,8 +711,10 @@ class PostgresStore:
         await connection.execute(self._sql("follow"), ns)
         told = self._feed_told
         rows = await connection.fetch(self._sql("told"), ns, self._feed_floor)
-        if told and not rows:
+        if told and max(told) not in {row[0] for row in rows}:
+            # The newest row stays as long as there is a table. After a crash its numbers begin anew as well.
             told.clear()
+            self._feed_floor = 0
             return True
         newest = 0
         for seq, at, origin, text in rows:
@@ -819,7 +821,7 @@ class PostgresStore:
         raise StoreUnavailable(f"{self.describe()}: others stood in the way of a change {_TRIES} times")
 
     def _lane(self, *, timeout: float = _COMMAND_TIMEOUT, settings: Mapping[str, str] | None = None) -> _Lane:
-        return _Lane(self.describe, lambda: self._connect(self._dsn, settings or {}, timeout), timeout)
+        return _Lane(self.describe, lambda: self._connect(self._dsn, settings or {}, timeout))
 
     async def _connect(self, dsn: str, settings: Mapping[str, str], timeout: float = _COMMAND_TIMEOUT) -> Connection:
         import asyncpg
@@ -872,10 +874,9 @@ _OPTIONS: dict[str, Callable[[str], object]] = {
 class _Lane:
     """One connection, used by one call at a time; made when it is needed, dropped when anything went wrong with it."""
 
-    def __init__(self, place: Callable[[], str], connect: Callable[[], Awaitable[Connection]], timeout: float) -> None:
+    def __init__(self, place: Callable[[], str], connect: Callable[[], Awaitable[Connection]]) -> None:
         self._place = place
         self._connect = connect
-        self._timeout = timeout
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
 

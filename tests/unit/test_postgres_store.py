@@ -983,3 +983,25 @@ async def test_changes_are_written_for_others_only_while_somebody_follows(
     assert 0 == unfollowed
     assert 2 <= followed
     assert followed == await direct.fetchval(written)
+
+
+async def test_whoever_follows_is_told_of_a_crash_that_took_the_changes_and_hears_what_comes_after(
+    schema: str, opened: Callable[..., Any], direct: asyncpg.Connection
+) -> None:
+    store, other = await opened(), await opened()
+    node = await joined(store)
+    await store.changes((await store.changes(None)).cursor)
+    for number in range(3):
+        await run_one(store, node, f"unheard-{number}")
+    cursor = (await other.changes((await other.changes(None)).cursor)).cursor
+    await run_one(store, node, "before")
+    cursor = (await other.changes(cursor)).cursor
+    # What a crash of the server does to a table that is not logged, and to the sequence of its numbers.
+    await direct.execute(f"TRUNCATE {schema}.feed RESTART IDENTITY")
+    lost = await other.changes(cursor)
+    await run_one(store, node, "after")
+    heard = await other.changes(lost.cursor)
+
+    assert not lost.complete
+    assert heard.complete
+    assert "after" in {change.id for change in heard.changes}
