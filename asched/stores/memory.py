@@ -111,7 +111,8 @@ class _Job:
         self.created = now
         self.updated = now
         self.paused = False
-        self.active: tuple[_Run, ...] = ()
+        self.active: tuple[int, ...] = ()
+        """The runs that have not ended, oldest first."""
         self.recent: tuple[_Kept, ...] = ()
         """The last ended ones, oldest first."""
         self.runs = 0
@@ -130,8 +131,13 @@ class _Job:
         return None if planned is None else _new(Timer, (self.id, self.rev, self.due, planned, self.spec, 0, None))
 
 
+_Begun: TypeAlias = tuple[_Job, int, int, bytes | None, int, int]
+"""A run that executes its first attempt, and of which there is nothing else to say: job, planned, due, payload, fence,
+when it was claimed. Most runs are nothing else until they are a `_Plain`; it costs a third of a `_Run`."""
+
+
 class _Run:
-    """A run, from its claim until its record is forgotten."""
+    """A run that waits, was retried, failed, left a note, or is looked at while it executes."""
 
     __slots__ = (
         "attempt",
@@ -227,14 +233,21 @@ _Kept: TypeAlias = "_Run | _Plain"
 class _Node:
     """A node, and what it executes."""
 
-    __slots__ = ("epoch", "info", "lease_until", "live", "started")
+    __slots__ = ("begun", "epoch", "info", "lease_until", "live", "started")
 
     def __init__(self, epoch: int, info: NodeInfo, now: int, lease_until: int) -> None:
         self.epoch = epoch
         self.info = info
         self.started = now
         self.lease_until = lease_until
+        self.begun: dict[int, _Begun] = {}
+        """What it executes, by token, as long as it is no more than that."""
         self.live: dict[int, _Run] = {}
+        """What else it executes, by token."""
+
+    @property
+    def active(self) -> int:
+        return len(self.begun) + len(self.live)
 
 
 _DEAD = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST})
@@ -381,7 +394,7 @@ class MemoryStore:
             return Beat(now, False, 0, ())
         node.lease_until = now + self._lease
         cancels = tuple(token for token, run in node.live.items() if run.more is not None and run.more.cancel)
-        return Beat(now, True, len(node.live), cancels)
+        return Beat(now, True, node.active, cancels)
 
     async def reap(self) -> list[Reaped]:
         now = self._clock.now()
@@ -391,7 +404,7 @@ class MemoryStore:
             self._forget_abilities(node)
             rescued: list[Timer] = []
             lost: list[int] = []
-            for run in node.live.values():
+            for run in self._unfold_all(node):
                 policy = run.job.spec.policy
                 self._record_attempt(run, node, _began(run), now, Outcome.LOST, None)
                 if policy.on_crash is OnCrash.LOST or run.attempt > policy.max_retries:
@@ -411,11 +424,11 @@ class MemoryStore:
         self._forget_abilities(node)
         self._hints.leave(epoch)
         now = self._clock.now()
-        return [timer for run in node.live.values() for timer in self._give_back(run, now)]
+        return [timer for run in self._unfold_all(node) for timer in self._give_back(run, now)]
 
     async def nodes(self) -> list[NodeRecord]:
         return [
-            NodeRecord(node.epoch, node.info, node.started, node.lease_until, len(node.live))
+            NodeRecord(node.epoch, node.info, node.started, node.lease_until, node.active)
             for node in self._nodes.values()
         ]
 
@@ -609,7 +622,7 @@ class MemoryStore:
             self._remove(job)
             if job.spec.origin is Origin.DECLARED:
                 self._tombstones[job.spec.id] = job.spec.declaration
-            for run in job.active:
+            for run in self._active_runs(job):
                 if run.token:
                     runs.append(Cancelled(run.id, RunStatus.RUNNING, run.token, run.epoch, job.spec.id))
                 else:
@@ -713,7 +726,7 @@ class MemoryStore:
         return ready
 
     def _waits(self, job: _Job) -> list[Timer]:
-        return [self._waiting[run.id] for run in job.active if run.id in self._waiting]
+        return [self._waiting[run_id] for run_id in job.active if run_id in self._waiting]
 
     def _manual(self, timer: Timer) -> bool:
         more = self._runs[timer.id].more
@@ -802,12 +815,12 @@ class MemoryStore:
         job.gap = None
         job.last_run = now
         self._fence = fence = self._fence + 1
-        run = _Run(token, job, planned, due, spec.payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now)
-        self._runs[token] = node.live[token] = run
-        job.active += (run,)
+        node.begun[token] = (job, planned, due, spec.payload, fence, now)
+        job.active += (token,)
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
-        return _new(Claimed, (_STARTED, token, token, fence, job.timer, cancels, 0))
+        following = None if job.planned is None else job.timer
+        return _new(Claimed, (_STARTED, token, token, fence, following, cancels, 0))
 
     def _pass_or_start(self, node: _Node, job: _Job, claim: Claim, now: int) -> Claimed:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -822,7 +835,7 @@ class MemoryStore:
             return self._start(node, job, claim.token, claim.planned, claim.due, *following, now, cancels)
         grant = Grant.PASSED
         if claim.start:
-            if overlap is Overlap.QUEUE and not _has_queued(job):
+            if overlap is Overlap.QUEUE and self._queued(job) is None:
                 job.planned_runs += 1
                 max_runs = job.spec.max_runs
                 if max_runs is not None and job.planned_runs >= max_runs:
@@ -843,6 +856,7 @@ class MemoryStore:
         Whoever comes second learns where the timer has moved to. Nobody polls this store, and the node that was
         first may be gone when the timer comes due.
         """
+        self._unfold(node, token)
         run = node.live.get(token)
         if run is not None:
             return Claimed(Grant.STARTED, token, run.id, run.fence, run.job.timer)
@@ -892,9 +906,17 @@ class MemoryStore:
             return [False] * len(ends), []
         accepted: list[bool] = []
         timers: list[Timer] = []
-        live = node.live
+        begun, live, name = node.begun, node.live, node.info.name
         for end in ends:
             token, status, outcome, started, ended, reason, error, result, due, counts, note = end
+            if token in begun:
+                if status is _SUCCEEDED and result is None and note is None:
+                    accepted.append(True)
+                    job = self._succeed(token, begun.pop(token), started, ended, name)
+                    if job.active:
+                        timers.extend(self._unqueue(job))
+                    continue
+                self._unfold(node, token)
             run = live.pop(token, None)
             if run is None:
                 accepted.append(False)
@@ -925,6 +947,7 @@ class MemoryStore:
             return timers
         now = self._clock.now()
         for token in tokens:
+            self._unfold(node, token)
             run = node.live.pop(token, None)
             if run is not None:
                 timers.extend(self._give_back(run, now))
@@ -935,8 +958,8 @@ class MemoryStore:
         if node is None:
             return []
         return [
-            Live(token, run.id, run.job.spec.id, run.planned, run.attempt, run.fence)
-            for token, run in node.live.items()
+            Live(run.token, run.id, run.job.spec.id, run.planned, run.attempt, run.fence)
+            for run in self._unfold_all(node)
         ]
 
     async def enqueue(self, items: Sequence[Enqueue]) -> list[Enqueued]:
@@ -952,7 +975,7 @@ class MemoryStore:
         queued = False
         if job.active:
             overlap = job.spec.policy.overlap
-            if overlap is Overlap.SKIP or (overlap is Overlap.QUEUE and _has_queued(job)):
+            if overlap is Overlap.SKIP or (overlap is Overlap.QUEUE and self._queued(job) is not None):
                 return Enqueued(PutStatus.CONFLICT)
             queued = overlap is Overlap.QUEUE
             if overlap is Overlap.CANCEL_RUNNING:
@@ -970,7 +993,7 @@ class MemoryStore:
         now = self._clock.now()
         answers = []
         for run_id in run_ids:
-            run = self._runs.get(run_id)
+            run = self._find(run_id)
             if run is None:
                 plain = self._plain.get(run_id)
                 answers.append(
@@ -992,12 +1015,41 @@ class MemoryStore:
     async def annotate(self, epoch: int, notes: Sequence[Note]) -> None:
         node = self._nodes.get(epoch)
         for note in notes:
-            run = node.live.get(note.token) if node is not None else None
+            if node is None:
+                break
+            self._unfold(node, note.token)
+            run = node.live.get(note.token)
             if run is not None:
                 _annotate(self._more(run), note)
                 self._changed(ChangeKind.RUN, run.id)
 
     # The life of a run
+
+    def _unfold(self, node: _Node, token: int) -> None:
+        """Give a run that has only begun the form in which more can be said of it."""
+        begun = node.begun.pop(token, None)
+        if begun is not None:
+            job, planned, due, payload, fence, now = begun
+            run = _Run(token, job, planned, due, payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now)
+            self._runs[token] = node.live[token] = run
+
+    def _unfold_all(self, node: _Node) -> list[_Run]:
+        """Return all that the node executes."""
+        for token in list(node.begun):
+            self._unfold(node, token)
+        return list(node.live.values())
+
+    def _find(self, run_id: int) -> _Run | None:
+        """Return the run unless it is unknown or remembered as plain."""
+        run = self._runs.get(run_id)
+        if run is None:
+            for node in self._nodes.values():
+                self._unfold(node, run_id)
+            run = self._runs.get(run_id)
+        return run
+
+    def _active_runs(self, job: _Job) -> list[_Run]:
+        return [run for run in map(self._find, job.active) if run is not None]
 
     def _more(self, run: _Run) -> _More:
         if run.more is None:
@@ -1008,7 +1060,7 @@ class MemoryStore:
         """Make a waiting run; it cannot be claimed before it has a timer."""
         run = _Run(run_id, job, planned, due, job.spec.payload)
         self._runs[run_id] = run
-        job.active = (*job.active, run)
+        job.active = (*job.active, run_id)
         more = self._more(run)
         more.manual = manual
         more.queued = not manual
@@ -1046,17 +1098,25 @@ class MemoryStore:
         """Let the run that queued start, now that nothing else of the job is active."""
         if len(job.active) != 1 or job.rev < 0:
             return []
-        [run] = job.active
-        if run.more is None or not run.more.queued:
+        run = self._queued(job)
+        if run is None:
             return []
-        run.more.queued = False
+        self._more(run).queued = False
         timer = self._wait_for(run, run.due, 1)
         return [timer] if self._startable(job, timer) else []
+
+    def _queued(self, job: _Job) -> _Run | None:
+        """Return the run that waits for the active ones of the job to end."""
+        for run_id in job.active:
+            run = self._runs.get(run_id)
+            if run is not None and run.more is not None and run.more.queued:
+                return run
+        return None
 
     def _supersede(self, job: _Job, now: int) -> tuple[int, ...]:
         """End the job's waiting runs and return the tokens of those that execute."""
         tokens = []
-        for run in job.active:
+        for run in self._active_runs(job):
             if run.token:
                 self._more(run).cancel = Reason.SUPERSEDED
                 self._hints.give(run.epoch, 0)
@@ -1065,12 +1125,20 @@ class MemoryStore:
                 self._end(run, RunStatus.CANCELLED, now, Reason.SUPERSEDED)
         return tuple(tokens)
 
+    def _succeed(self, run_id: int, begun: _Begun, started: int, ended: int, node: str) -> _Job:
+        """End a run as most end; return its job."""
+        job, planned, due, payload, fence, _ = begun
+        job.active = _without(job.active, run_id)
+        job.last_status = _SUCCEEDED
+        self._total_runs += 1
+        self._list_plain(run_id, job, planned, due, started, ended, fence, node, payload)
+        return job
+
     def _end(self, run: _Run, status: RunStatus, now: int, reason: Reason | None) -> None:
         """Give a run its final status and its place in the history."""
         job = run.job
         run_id = run.id
-        active = job.active
-        job.active = () if len(active) == 1 else tuple(other for other in active if other is not run)
+        job.active = _without(job.active, run_id)
         if self._waiting and self._waiting.pop(run_id, None) is not None:
             self._heap(job).discard(run_id)
         run.token = run.epoch = 0
@@ -1125,19 +1193,30 @@ class MemoryStore:
 
     def _list(self, run: _Run, job: _Job) -> None:
         """Put an ended run into the total history and among the last of its job, and forget what is too much."""
-        self._turn = turn = self._turn + 1
-        kept: _Kept
         if run.more is None:
-            run_id, spec = run.id, job.spec
-            del self._runs[run_id]
-            self._plain[run_id] = kept = (
-                turn, run_id, spec.id, spec.func, job.id, run.planned, run.due, run.started, run.ended, run.fence,
-                run.node, run.payload,
-            )  # fmt: skip
-        else:
-            run.turn = turn
-            run.listed = True
-            kept = run
+            del self._runs[run.id]
+            assert run.started is not None
+            assert run.ended is not None
+            self._list_plain(
+                run.id, job, run.planned, run.due, run.started, run.ended, run.fence, run.node or "", run.payload
+            )
+            return
+        self._turn = run.turn = self._turn + 1
+        run.listed = True
+        self._keep(job, run, run.id)
+
+    def _list_plain(
+        self, run_id: int, job: _Job, planned: int, due: int, started: int, ended: int, fence: int, node: str,
+        payload: bytes | None,
+    ) -> None:  # fmt: skip
+        """The same for a run that succeeded at once."""
+        self._turn = turn = self._turn + 1
+        spec = job.spec
+        kept = turn, run_id, spec.id, spec.func, job.id, planned, due, started, ended, fence, node, payload
+        self._plain[run_id] = kept
+        self._keep(job, kept, run_id)
+
+    def _keep(self, job: _Job, kept: _Kept, run_id: int) -> None:
         recent = job.recent
         most = self._limits.kept_per_job
         if len(recent) < most:
@@ -1153,7 +1232,7 @@ class MemoryStore:
         if len(self._history) > self._limits.history:
             self._unlist()
         if self._feed is not None:
-            self._changed(ChangeKind.RUN, run.id)
+            self._changed(ChangeKind.RUN, run_id)
 
     def _is_listed(self, kept: _Kept) -> bool:
         """Tell whether the run stands in the total history, and not only among the last of its job."""
@@ -1219,7 +1298,7 @@ class MemoryStore:
         more.error = error
 
     async def get_runs(self, run_ids: Sequence[int]) -> list[RunRecord | None]:
-        found = (self._runs.get(run_id) or self._plain.get(run_id) for run_id in run_ids)
+        found = (self._plain.get(run_id) or self._find(run_id) for run_id in run_ids)
         return [None if kept is None else _run_record(kept) for kept in found]
 
     async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
@@ -1238,7 +1317,7 @@ class MemoryStore:
             yield from reversed(self._dead.values())
             return
         runs = self._runs
-        active = [run for node in self._nodes.values() for run in node.live.values()]
+        active = [run for node in self._nodes.values() for run in self._unfold_all(node)]
         active += [runs[run_id] for run_id in self._waiting]
         yield from sorted(active, key=_place, reverse=True)
         # The total history stands in order. What was taken out of it and is kept apart ended before all of it.
@@ -1268,7 +1347,7 @@ class MemoryStore:
             since=self._since,
             jobs=len(self._jobs),
             active_jobs=sum(map(len, self._timers.values())) - len(startable),
-            active_runs=len(self._waiting) + sum(len(node.live) for node in self._nodes.values()),
+            active_runs=len(self._waiting) + sum(node.active for node in self._nodes.values()),
             runs=self._total_runs,
             failures=self._total_failures,
             nodes=len(self._nodes),
@@ -1370,8 +1449,8 @@ def _place(kept: _Kept) -> tuple[bool, int, int]:
     return (False, kept.turn, 0) if kept.turn else (True, kept.due, kept.id)
 
 
-def _has_queued(job: _Job) -> bool:
-    return any(run.more is not None and run.more.queued for run in job.active)
+def _without(active: tuple[int, ...], run_id: int) -> tuple[int, ...]:
+    return () if len(active) == 1 else tuple(other for other in active if other != run_id)
 
 
 def _matches(spec: JobSpec, query: str) -> bool:
