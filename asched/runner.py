@@ -329,7 +329,6 @@ class Runner:
     def start(self, run: CurrentRun) -> None:
         """Start the attempt. Its function begins within this turn of the loop, or when a thread is free."""
         context = self._context.copy()
-        context.run(_set_current, run)
         spec = run.spec
         policy = spec.policy
         if policy.in_process:
@@ -340,6 +339,7 @@ class Runner:
             if not run.over:  # an eager task may have come to its end already
                 run.task = task
         else:
+            context.run(_set_current, run)
             self._start_in_thread(run, context)
         if policy.timeout is not None:
             if not self._unarmed:
@@ -354,6 +354,7 @@ class Runner:
             self._over(run, began)
             return
         run.started = began
+        _set_current(run)
         stepped = False
         try:
             coroutine = run._function.call() if run.payload is None else _call(run)

@@ -12,6 +12,7 @@ they outnumber the live ones (``test_stale_entries_stay_below_the_live_ones``).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Generic, Protocol, TypeVar
@@ -92,24 +93,25 @@ class Timers(Generic[T]):
 
     def pop_due(self, now: int, limit: int) -> list[T]:
         """Take out at most ``limit`` items due at or before ``now``, earliest first."""
-        heap, items, in_order = self._heap, self.items, self._in_order
+        heap, items = self._heap, self.items
         taken: list[T] = []
         # One comparison decides for the whole entry: every id at `now` lies below this bound.
         bound = (now + 1) << _ID_BITS
-        passed = 0
-        while passed < len(heap) and heap[passed] < bound and len(taken) < limit:
-            if in_order:
-                entry = heap[passed]
-                passed += 1
+        while heap and heap[0] < bound and (wanted := limit - len(taken)) > 0:
+            if self._in_order:
+                entries = heap[: min(wanted, bisect_left(heap, bound))]
+                del heap[: len(entries)]
             else:
-                entry = heappop(heap)
-            item = items.pop(entry & _ID_MASK, None)
-            if item is not None:
-                if item.due == entry >> _ID_BITS:
-                    taken.append(item)
-                else:
-                    items[item.id] = item  # it was moved; another entry stands for it
-        del heap[:passed]
+                entries = [heappop(heap)]
+                while heap and heap[0] < bound and len(entries) < wanted:
+                    entries.append(heappop(heap))
+            for entry in entries:
+                item = items.pop(entry & _ID_MASK, None)
+                if item is not None:
+                    if item.due == entry >> _ID_BITS:
+                        taken.append(item)
+                    else:
+                        items[item.id] = item  # it was moved; another entry stands for it
         return taken
 
     def ascending(self) -> Iterator[T]:
@@ -126,9 +128,10 @@ class Timers(Generic[T]):
                 yield item
 
     def _sorted(self) -> list[int]:
-        # A sorted list is a heap as well, and sorting it again when little has changed is O(n).
-        self._heap.sort()
-        self._in_order = True
+        if not self._in_order:
+            # A sorted list is a heap as well, and sorting it again when little has changed is O(n).
+            self._heap.sort()
+            self._in_order = True
         # Stale entries gather at the top, where items come due; left there, every look would pass all of them.
         self.first_due()
         return self._heap

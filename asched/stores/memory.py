@@ -959,7 +959,7 @@ class MemoryStore:
             return []
         return [
             Live(run.token, run.id, run.job.spec.id, run.planned, run.attempt, run.fence)
-            for run in self._unfold_all(node)
+            for run in _executing(node)
         ]
 
     async def enqueue(self, items: Sequence[Enqueue]) -> list[Enqueued]:
@@ -1026,27 +1026,29 @@ class MemoryStore:
     # The life of a run
 
     def _unfold(self, node: _Node, token: int) -> None:
-        """Give a run that has only begun the form in which more can be said of it."""
-        begun = node.begun.pop(token, None)
-        if begun is not None:
-            job, planned, due, payload, fence, now = begun
-            run = _Run(token, job, planned, due, payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now)
-            self._runs[token] = node.live[token] = run
+        """Give a run that has only begun the form in which more can be kept of it."""
+        if token in node.begun:
+            self._runs[token] = node.live[token] = _begun_run(node, token)
+            del node.begun[token]
 
     def _unfold_all(self, node: _Node) -> list[_Run]:
-        """Return all that the node executes."""
+        """Return all that the node executes, in the form in which more can be kept of it."""
         for token in list(node.begun):
             self._unfold(node, token)
         return list(node.live.values())
 
     def _find(self, run_id: int) -> _Run | None:
-        """Return the run unless it is unknown or remembered as plain."""
-        run = self._runs.get(run_id)
-        if run is None:
-            for node in self._nodes.values():
-                self._unfold(node, run_id)
-            run = self._runs.get(run_id)
-        return run
+        """Return the run, in the form in which more can be kept of it, unless it is unknown or a `_Plain`."""
+        for node in self._nodes.values():
+            self._unfold(node, run_id)
+        return self._runs.get(run_id)
+
+    def _look_up(self, run_id: int) -> _Kept | None:
+        """Return what is known of the run, to be read."""
+        kept: _Kept | None = self._plain.get(run_id) or self._runs.get(run_id)
+        if kept is None:
+            kept = next((_begun_run(node, run_id) for node in self._nodes.values() if run_id in node.begun), None)
+        return kept
 
     def _active_runs(self, job: _Job) -> list[_Run]:
         return [run for run in map(self._find, job.active) if run is not None]
@@ -1131,7 +1133,11 @@ class MemoryStore:
         job.active = _without(job.active, run_id)
         job.last_status = _SUCCEEDED
         self._total_runs += 1
-        self._list_plain(run_id, job, planned, due, started, ended, fence, node, payload)
+        self._turn = turn = self._turn + 1
+        spec = job.spec
+        kept = turn, run_id, spec.id, spec.func, job.id, planned, due, started, ended, fence, node, payload
+        self._plain[run_id] = kept
+        self._keep(job, kept, run_id)
         return job
 
     def _end(self, run: _Run, status: RunStatus, now: int, reason: Reason | None) -> None:
@@ -1193,28 +1199,9 @@ class MemoryStore:
 
     def _list(self, run: _Run, job: _Job) -> None:
         """Put an ended run into the total history and among the last of its job, and forget what is too much."""
-        if run.more is None:
-            del self._runs[run.id]
-            assert run.started is not None
-            assert run.ended is not None
-            self._list_plain(
-                run.id, job, run.planned, run.due, run.started, run.ended, run.fence, run.node or "", run.payload
-            )
-            return
         self._turn = run.turn = self._turn + 1
         run.listed = True
         self._keep(job, run, run.id)
-
-    def _list_plain(
-        self, run_id: int, job: _Job, planned: int, due: int, started: int, ended: int, fence: int, node: str,
-        payload: bytes | None,
-    ) -> None:  # fmt: skip
-        """The same for a run that succeeded at once."""
-        self._turn = turn = self._turn + 1
-        spec = job.spec
-        kept = turn, run_id, spec.id, spec.func, job.id, planned, due, started, ended, fence, node, payload
-        self._plain[run_id] = kept
-        self._keep(job, kept, run_id)
 
     def _keep(self, job: _Job, kept: _Kept, run_id: int) -> None:
         recent = job.recent
@@ -1298,8 +1285,7 @@ class MemoryStore:
         more.error = error
 
     async def get_runs(self, run_ids: Sequence[int]) -> list[RunRecord | None]:
-        found = (self._plain.get(run_id) or self._find(run_id) for run_id in run_ids)
-        return [None if kept is None else _run_record(kept) for kept in found]
+        return [None if kept is None else _run_record(kept) for kept in map(self._look_up, run_ids)]
 
     async def list_runs(self, which: RunFilter, limit: int, cursor: str | None = None) -> RunPage:
         after = None if cursor is None else read_place(cursor)
@@ -1317,7 +1303,7 @@ class MemoryStore:
             yield from reversed(self._dead.values())
             return
         runs = self._runs
-        active = [run for node in self._nodes.values() for run in self._unfold_all(node)]
+        active = [run for node in self._nodes.values() for run in _executing(node)]
         active += [runs[run_id] for run_id in self._waiting]
         yield from sorted(active, key=_place, reverse=True)
         # The total history stands in order. What was taken out of it and is kept apart ended before all of it.
@@ -1447,6 +1433,16 @@ def _place(kept: _Kept) -> tuple[bool, int, int]:
     if isinstance(kept, tuple):
         return False, kept[0], 0
     return (False, kept.turn, 0) if kept.turn else (True, kept.due, kept.id)
+
+
+def _begun_run(node: _Node, token: int) -> _Run:
+    job, planned, due, payload, fence, now = node.begun[token]
+    return _Run(token, job, planned, due, payload, _RUNNING, 1, token, node.epoch, fence, node.info.name, now)
+
+
+def _executing(node: _Node) -> list[_Run]:
+    """Return all that the node executes, to be read."""
+    return [*node.live.values(), *(_begun_run(node, token) for token in node.begun)]
 
 
 def _without(active: tuple[int, ...], run_id: int) -> tuple[int, ...]:
