@@ -29,9 +29,10 @@ from asched.runner import CurrentRun, Halt, Runner, describe_error
 from asched.store import (
     TOKEN_BITS,
     Cancelled,
-    Claim,
-    Claimed,
+    ClaimedRow,
+    ClaimRow,
     Finish,
+    FinishRow,
     Grant,
     NodeInfo,
     Note,
@@ -161,7 +162,7 @@ class Engine:
         self._awake = False
         """Something asked for a wake-up since the loop last looked at what is due."""
         self._ended = asyncio.Event()
-        self._unrecorded: list[tuple[CurrentRun, Finish]] = []
+        self._unrecorded: list[tuple[CurrentRun, FinishRow]] = []
         """Ends that the store has not taken and that are to be said again."""
         self._ended_meanwhile: set[str] | None = None
         """Jobs of which a run ended while the store was asked for claims; its answer may not know of that yet."""
@@ -362,7 +363,7 @@ class Engine:
         arrived, self._arrived = self._arrived, []
         self._keep(arrived)
 
-    def _plan(self, now: int) -> list[Claim]:
+    def _plan(self, now: int) -> list[ClaimRow]:
         """Take what is due and there is room for, and decide about each."""
         runner = self._runner
         batch = self.store.caps.claim_batch
@@ -374,7 +375,7 @@ class Engine:
             due.append(waiting.popleft())
         due += self._take_due(now, room - len(due))
         self._full = len(due) >= room and room < batch
-        claims: list[Claim] = []
+        claims: list[ClaimRow] = []
         function_of, tokens, since, abandoned = self._registry.get, self._tokens, self._watched_since, runner.abandoned
         for timer in due:
             spec = timer.spec
@@ -427,13 +428,13 @@ class Engine:
         self._others, due = others[:-limit], others[: -limit - 1 : -1]
         return due
 
-    def _take_up(self, claims: Sequence[Claim], answers: Sequence[Claimed]) -> None:
+    def _take_up(self, claims: Sequence[ClaimRow], answers: Sequence[ClaimedRow]) -> None:
         """Start what was granted."""
         if not answers:
             # The lease ran out by the store's clock. Everything stands as it was.
             self._lease_ends = float("-inf")
-            for claim in claims:
-                self._timers.add(claim.timer)
+            for timer, *_ in claims:
+                self._timers.add(timer)
             return
         running, timers, horizon, noted = self.running, self._timers, self._horizon, self._on_noted
         function_of, start = self._registry.get, self._runner.start
@@ -474,13 +475,13 @@ class Engine:
             self._others_outdated = True
         self._trim()
 
-    def _tell_gap(self, claim: Claim) -> None:
-        gap = claim.gap
+    def _tell_gap(self, claim: ClaimRow) -> None:
+        timer, _, start, _, _, _, _, gap, _ = claim
         if gap is not None:
             data = {"count": gap.instants, "reason": str(gap.reason)}
-            self._tell(f"run.{gap.status}", claim.timer.spec.id, None, data)
-        elif not claim.start or claim.timer.attempt == 0:
-            self._tell("run.skipped", claim.timer.spec.id, None, {"count": 1, "reason": str(Reason.OVERLAP)})
+            self._tell(f"run.{gap.status}", timer.spec.id, None, data)
+        elif not start or timer.attempt == 0:
+            self._tell("run.skipped", timer.spec.id, None, {"count": 1, "reason": str(Reason.OVERLAP)})
 
     def take_in(self, timers: Sequence[Timer]) -> None:
         """Add timers that arose here, if they lie within the window, and wake up for them."""
@@ -648,7 +649,7 @@ class Engine:
                 try:
                     accepted, timers = await self.store.finish(self.epoch, ends)
                     if again and not all(accepted):
-                        accepted = await self._settle_ends(ended, ends, accepted)
+                        accepted = await self._settle_ends(ended, accepted)
                     break
                 except StoreUnavailable as error:
                     again = True
@@ -675,17 +676,17 @@ class Engine:
             if timers:
                 self.take_in(timers)
             if self._listening():
-                for run, end, kept in zip(ended, ends, accepted, strict=True):
+                for run, (_, status, *_), kept in zip(ended, ends, accepted, strict=True):
                     if kept:
-                        self._tell(_EVENT_OF.get(end.status, "run.progress"), run.spec.id, run.run_id, {})
+                        self._tell(_EVENT_OF.get(status, "run.progress"), run.spec.id, run.run_id, {})
             if self._full or self._for_thread:
                 self._wake()
             if not running:
                 self._idle.set()
 
     def _put_off(
-        self, ended: Sequence[CurrentRun], ends: Sequence[Finish], accepted: Sequence[bool | None]
-    ) -> tuple[list[CurrentRun], list[Finish], list[bool | None]]:
+        self, ended: Sequence[CurrentRun], ends: Sequence[FinishRow], accepted: Sequence[bool | None]
+    ) -> tuple[list[CurrentRun], list[FinishRow], list[bool | None]]:
         """Have ends recorded later whose job somebody holds; return the others."""
         answered = list(zip(ended, ends, accepted, strict=True))
         later = [(run, end) for run, end, kept in answered if kept is None]
@@ -693,13 +694,11 @@ class Engine:
         self._loop.call_later(_BUSY_AGAIN, self._end_again, later)
         return [run for run, _, _ in now], [end for _, end, _ in now], [kept for _, _, kept in now]
 
-    def _end_again(self, ends: Iterable[tuple[CurrentRun, Finish]]) -> None:
+    def _end_again(self, ends: Iterable[tuple[CurrentRun, FinishRow]]) -> None:
         self._unrecorded += ends
         self._ended.set()
 
-    async def _settle_ends(
-        self, ended: Sequence[CurrentRun], ends: Sequence[Finish], accepted: Sequence[bool | None]
-    ) -> list[bool | None]:
+    async def _settle_ends(self, ended: Sequence[CurrentRun], accepted: Sequence[bool | None]) -> list[bool | None]:
         """Tell ends that were recorded, though the answer was lost, from ends that were refused."""
         records = await self.store.get_runs([run.run_id for run in ended])
         return [
@@ -708,11 +707,11 @@ class Engine:
             else (
                 record is not None
                 and any(
-                    (attempt.number, attempt.node, attempt.ended) == (run.attempt, self.node.name, end.ended)
+                    (attempt.number, attempt.node, attempt.ended) == (run.attempt, self.node.name, run.ended)
                     for attempt in record.attempts
                 )
             )
-            for run, end, kept, record in zip(ended, ends, accepted, records, strict=True)
+            for run, kept, record in zip(ended, accepted, records, strict=True)
         ]
 
     def _raise_exit(self) -> None:
@@ -746,14 +745,14 @@ class Engine:
                 self._timers.add(timer)
             self._wake()
 
-    def _end(self, run: CurrentRun) -> Finish:
+    def _end(self, run: CurrentRun) -> FinishRow:
         outcome = run.outcome
         note = self._note(run) if run.has_notes else None
         if outcome is _OK:
             value = run.value
             result = None if value is None else encode_result(value)
             started, ended = run.started, run.ended
-            return _new(Finish, (run.token, _SUCCEEDED, _OK, started, ended, None, None, result, None, True, note))
+            return run.token, _SUCCEEDED, _OK, started, ended, None, None, result, None, True, note
         assert outcome is not None
         started = run.started or run.ended
         if outcome is Outcome.INTERRUPTED:
@@ -797,13 +796,13 @@ class Engine:
         reason = Reason.ABORTED if aborted or not admitted else None
         return Finish(run.token, final, outcome, started, run.ended, reason, error, note=note)
 
-    def _report_refused(self, ends: Sequence[Finish], accepted: Sequence[bool | None]) -> None:
-        for end, kept in zip(ends, accepted, strict=True):
+    def _report_refused(self, ends: Sequence[FinishRow], accepted: Sequence[bool | None]) -> None:
+        for (token, status, *_), kept in zip(ends, accepted, strict=True):
             if not kept:
                 log.error(
                     "the end of attempt %s (%s) was refused: another node has taken the run over",
-                    format_run_id(end.token),
-                    end.status,
+                    format_run_id(token),
+                    status,
                 )
 
     # Cancelling
@@ -961,8 +960,6 @@ class Engine:
                 continue
 
 
-# A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
-_new = tuple.__new__
 # An enum's member is looked up through its class and a descriptor; a global is not.
 _OK, _SUCCEEDED, _STARTED = Outcome.OK, RunStatus.SUCCEEDED, Grant.STARTED
 _EVENT_OF = {

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from asched.instants import SECOND
 from asched.model import CatchUp, JobSpec, Reason, RunStatus
-from asched.store import Claim, Gap, Timer
+from asched.store import Claim, ClaimRow, Gap, Timer
 from asched.triggers import Once
 from asched.triggers.occurrences import count_between, latest_between, next_instant
 
@@ -30,9 +30,6 @@ __all__ = [
 
 # At most this many missed instants of a job are replayed by one catch-up.
 REPLAY_LIMIT = 1_000
-
-# A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
-_new = tuple.__new__
 
 Chance = Callable[[], float]
 """Draws uniformly from [0, 1), as :func:`random.random` does."""
@@ -61,7 +58,7 @@ def jittered(spec: JobSpec, planned: int | None, chance: Chance) -> int | None:
     return planned + int(spec.policy.jitter * chance() * SECOND)
 
 
-def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance) -> Claim:
+def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance) -> ClaimRow:
     """Decide about a timer that is due at ``now``.
 
     Args:
@@ -78,7 +75,7 @@ def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance)
     passed = now - int(jitter * SECOND) if jitter else now
     if (upcoming is None or upcoming > passed) and due >= watched_since:
         following = jittered(spec, upcoming, chance) if jitter else upcoming
-        return _new(Claim, (timer, token, True, planned, due, upcoming, following, None, False))
+        return timer, token, True, planned, due, upcoming, following, None, False
     return _catch_up(timer, token, now, passed, watched_since, chance)
 
 

@@ -29,11 +29,13 @@ from asched.store import (
     Changes,
     Claim,
     Claimed,
+    ClaimedRow,
+    ClaimRow,
     Counts,
     Deleted,
     Enqueue,
     Enqueued,
-    Finish,
+    FinishRow,
     Gap,
     Grant,
     JobFilter,
@@ -771,14 +773,14 @@ class MemoryStore:
                     del found[limit:]
         return Window(found, cut, now)
 
-    async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
+    async def claim(self, epoch: int, claims: Sequence[ClaimRow]) -> list[ClaimedRow]:
         now = self._clock.now()
         node = self._nodes.get(epoch)
         if node is None or node.lease_until < now:
             return []
         latest = now + _EARLY
         jobs = self._jobs
-        answers = []
+        answers: list[ClaimedRow] = []
         for claim in claims:
             timer, token, start, planned, due, next_planned, next_due, gap, _ = claim
             serial, rev, _, _, spec, attempt, _ = timer
@@ -793,7 +795,7 @@ class MemoryStore:
                 answers.append(Claimed(Grant.EARLY, token))
                 continue
             if not start or (job.active and job.spec.policy.overlap is not Overlap.ALLOW):
-                answers.append(self._pass_or_start(node, job, claim, now))
+                answers.append(self._pass_or_start(node, job, Claim._make(claim), now))
                 continue
             if gap is not None:
                 self._pass(job, gap)
@@ -803,7 +805,7 @@ class MemoryStore:
     def _start(
         self, node: _Node, job: _Job, token: int, planned: int, due: int,
         next_planned: int | None, next_due: int | None, now: int, cancels: tuple[int, ...] = (),
-    ) -> Claimed:  # fmt: skip
+    ) -> ClaimedRow:  # fmt: skip
         job.planned_runs += 1
         spec = job.spec
         if spec.max_runs is not None and job.planned_runs >= spec.max_runs:
@@ -820,9 +822,9 @@ class MemoryStore:
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
         following = None if job.planned is None else job.timer
-        return _new(Claimed, (_STARTED, token, token, fence, following, cancels, 0))
+        return _STARTED, token, token, fence, following, cancels, 0
 
-    def _pass_or_start(self, node: _Node, job: _Job, claim: Claim, now: int) -> Claimed:
+    def _pass_or_start(self, node: _Node, job: _Job, claim: Claim, now: int) -> ClaimedRow:
         """Handle a claim that lets instants pass, or that meets an active run."""
         overlap = job.spec.policy.overlap
         if claim.start and claim.wait:
@@ -900,7 +902,7 @@ class MemoryStore:
         self._changed(ChangeKind.RUN, run.id)
         return Claimed(Grant.STARTED, token, run.id, run.fence, due=run.due)
 
-    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
+    async def finish(self, epoch: int, ends: Sequence[FinishRow]) -> tuple[list[bool], list[Timer]]:
         node = self._nodes.get(epoch)
         if node is None:
             return [False] * len(ends), []
@@ -958,8 +960,7 @@ class MemoryStore:
         if node is None:
             return []
         return [
-            Live(run.token, run.id, run.job.spec.id, run.planned, run.attempt, run.fence)
-            for run in _executing(node)
+            Live(run.token, run.id, run.job.spec.id, run.planned, run.attempt, run.fence) for run in _executing(node)
         ]
 
     async def enqueue(self, items: Sequence[Enqueue]) -> list[Enqueued]:

@@ -53,10 +53,12 @@ from asched.store import (
     Changes,
     Claim,
     Claimed,
+    ClaimRow,
     Deleted,
     Enqueue,
     Enqueued,
     Finish,
+    FinishRow,
     Grant,
     JobFilter,
     JobPage,
@@ -481,9 +483,10 @@ class PostgresStore:
             lambda connection: Pages(self._schedule, connection).window(epoch, info, until, limit)
         )
 
-    async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
-        if not claims:
+    async def claim(self, epoch: int, rows: Sequence[ClaimRow]) -> list[Claimed]:
+        if not rows:
             return []
+        claims = list(map(Claim._make, rows))
         answers: dict[int, Claimed] = {}
         taken: set[int] = set()
         plain: list[Claim] = []
@@ -578,9 +581,10 @@ class PostgresStore:
                 answers[token] = Claimed(Grant.STALE, token, next=following)
         return left
 
-    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool | None], list[Timer]]:
-        if not ends:
+    async def finish(self, epoch: int, rows: Sequence[FinishRow]) -> tuple[list[bool | None], list[Timer]]:
+        if not rows:
             return [], []
+        ends = list(map(Finish._make, rows))
 
         async def work(connection: Connection, patient: bool) -> tuple[dict[int, int], list[Timer], News, set[int]]:
             left: set[int] = set()

@@ -37,10 +37,12 @@ from asched.store import (
     Changes,
     Claim,
     Claimed,
+    ClaimRow,
     Deleted,
     Enqueue,
     Enqueued,
     Finish,
+    FinishRow,
     JobFilter,
     JobPage,
     JobRecord,
@@ -440,11 +442,13 @@ class SQLiteStore:
             return Window([], None, self._clock.now())
         return await self._looks.call(lambda pages: pages.window(info, until, limit))
 
-    async def claim(self, epoch: int, claims: Sequence[Claim]) -> list[Claimed]:
-        return await self._write(lambda ledger: ledger.claim(epoch, claims))
+    async def claim(self, epoch: int, claims: Sequence[ClaimRow]) -> list[Claimed]:
+        named = list(map(Claim._make, claims))
+        return await self._write(lambda ledger: ledger.claim(epoch, named))
 
-    async def finish(self, epoch: int, ends: Sequence[Finish]) -> tuple[list[bool], list[Timer]]:
-        return await self._write(lambda ledger: ledger.finish(epoch, ends))
+    async def finish(self, epoch: int, ends: Sequence[FinishRow]) -> tuple[list[bool], list[Timer]]:
+        named = list(map(Finish._make, ends))
+        return await self._write(lambda ledger: ledger.finish(epoch, named))
 
     async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
         return await self._write(lambda ledger: ledger.release(epoch, tokens))

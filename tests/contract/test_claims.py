@@ -64,9 +64,7 @@ async def test_of_nodes_that_race_exactly_one_wins_each_timer(store: Store, node
     await node.add(*[spec(f"job-{number}") for number in range(30)])
     timers = await node.due()
 
-    answers = await asyncio.gather(
-        *(store.claim(racer.epoch, [racer.claim_of(timer) for timer in timers]) for racer in nodes)
-    )
+    answers = await asyncio.gather(*(racer.take([racer.claim_of(timer) for timer in timers]) for racer in nodes))
 
     for grants in zip(*answers, strict=True):
         assert sorted(claimed.grant for claimed in grants) == [Grant.STARTED, Grant.STALE, Grant.STALE]
@@ -77,7 +75,7 @@ async def test_one_batch_cannot_claim_a_timer_twice(store: Store, node: Actor) -
     await node.add(spec("a", policy=Policy(overlap=Overlap.ALLOW)))
     timer = await node.timer("a")
 
-    answers = await store.claim(node.epoch, [node.claim_of(timer), node.claim_of(timer)])
+    answers = await node.take([node.claim_of(timer), node.claim_of(timer)])
 
     assert [claimed.grant for claimed in answers] == [Grant.STARTED, Grant.STALE]
 
@@ -89,7 +87,7 @@ async def test_answers_stand_in_the_order_of_the_claims(store: Store, node: Acto
     await node.claim(timers["b"])
     claims = [node.claim_of(timers[job_id]) for job_id in ("c", "b", "a")]
 
-    answers = await store.claim(node.epoch, claims)
+    answers = await node.take(claims)
 
     assert [claimed.grant for claimed in answers] == [Grant.EARLY, Grant.STALE, Grant.STARTED]
     assert [claimed.token for claimed in answers] == [claim.token for claim in claims]
@@ -142,8 +140,8 @@ async def test_a_claim_repeated_with_its_token_finds_the_run_it_made(store: Stor
     await node.add(spec("a"))
     claim = node.claim_of(await node.timer("a"))
 
-    first = await store.claim(node.epoch, [claim])
-    second = await store.claim(node.epoch, [claim])
+    first = await node.take([claim])
+    second = await node.take([claim])
 
     assert second == first
     assert len(await history(store, "a")) == 1
@@ -153,10 +151,10 @@ async def test_a_claim_repeated_with_its_token_finds_the_run_it_made(store: Stor
 async def test_a_repeated_claim_is_answered_though_the_job_was_deleted_meanwhile(store: Store, node: Actor) -> None:
     await node.add(spec("a"))
     claim = node.claim_of(await node.timer("a"))
-    [first] = await store.claim(node.epoch, [claim])
+    [first] = await node.take([claim])
     await store.delete_jobs(ids("a"))
 
-    [second] = await store.claim(node.epoch, [claim])
+    [second] = await node.take([claim])
 
     assert (second.grant, second.run_id, second.fence) == (Grant.STARTED, first.run_id, first.fence)
 
@@ -167,8 +165,8 @@ async def test_a_repeated_claim_of_a_retry_finds_it(store: Store, node: Actor) -
     await node.move_to(retry.due)
     claim = node.claim_of(retry)
 
-    first = await store.claim(node.epoch, [claim])
-    second = await store.claim(node.epoch, [claim])
+    first = await node.take([claim])
+    second = await node.take([claim])
 
     assert second == first
     assert (await job(store, "a")).counts.retries == 1
@@ -180,8 +178,8 @@ async def test_a_repeated_claim_that_queued_finds_its_run(store: Store, node: Ac
     await node.advance(60)
     claim = node.claim_of(await node.timer("a"))
 
-    first = await store.claim(node.epoch, [claim])
-    second = await store.claim(node.epoch, [claim])
+    first = await node.take([claim])
+    second = await node.take([claim])
 
     assert first[0].grant is Grant.QUEUED
     assert second == first
@@ -190,10 +188,10 @@ async def test_a_repeated_claim_that_queued_finds_its_run(store: Store, node: Ac
 async def test_a_claim_repeated_after_its_run_ended_starts_nothing(store: Store, node: Actor) -> None:
     await node.add(spec("a"))
     claim = node.claim_of(await node.timer("a"))
-    await store.claim(node.epoch, [claim])
+    await node.take([claim])
     await node.finish(claim.token)
 
-    [again] = await store.claim(node.epoch, [claim])
+    [again] = await node.take([claim])
 
     assert again.grant is Grant.STALE
     assert [record.status for record in await history(store, "a")] == [RunStatus.SUCCEEDED]
@@ -317,7 +315,7 @@ async def test_reap_and_claim_exclude_each_other(store: Store, node: Actor, cloc
     other = await Actor.join(store, clock, "other")
 
     claims = [node.claim_of(timer) for timer in timers]
-    answers, reaped = await asyncio.gather(store.claim(node.epoch, claims), other.store.reap())
+    answers, reaped = await asyncio.gather(node.take(claims), other.store.reap())
 
     assert answers == []
     assert [(each.epoch, each.rescued) for each in reaped] == [(node.epoch, ())]
@@ -333,7 +331,7 @@ async def test_the_edge_of_the_lease_is_the_same_for_claim_and_reap(
 
     for edge, timer in zip((-1, 0, 1), timers, strict=True):
         clock.set(me.lease_until + edge * SECOND // 1_000)
-        granted = await store.claim(node.epoch, [node.claim_of(timer)])
+        granted = await node.take([node.claim_of(timer)])
         reaped = await store.reap()
         assert bool(granted) != bool(reaped)
 
@@ -353,7 +351,7 @@ async def test_a_batch_of_any_size_is_answered_in_its_order(store: Store, node: 
     await store.pause_jobs(ids(f"job-{paused}"))
     claims = [node.claim_of(timer) for timer in timers]
 
-    granted = await store.claim(node.epoch, claims)
+    granted = await node.take(claims)
 
     expected = [Grant.STARTED] * number
     expected[busy], expected[paused] = Grant.PASSED, Grant.STALE

@@ -26,7 +26,7 @@ async def test_a_zombie_starts_nothing_and_its_ends_are_refused(
 
     assert await store.finish(node.epoch, [node.end_of(zombie.token)]) == ([False], [])
     assert await store.release(node.epoch, [zombie.token]) == []
-    assert await store.claim(node.epoch, [node.claim_of(untaken)]) == []
+    assert await node.take([node.claim_of(untaken)]) == []
     assert await store.claims(node.epoch) == []
     assert rescued.fence > zombie.fence
     await other.finish(rescued.token)
@@ -88,7 +88,7 @@ async def test_the_runs_of_a_dead_node_do_not_hold_up_its_jobs_for_ever(
 async def test_a_lost_answer_to_a_claim_is_settled_through_claims(store: Store, node: Actor) -> None:
     await node.add(spec("a"), spec("b"))
     claims = [node.claim_of(timer) for timer in await node.due()]
-    await store.claim(node.epoch, claims)
+    await node.take(claims)
 
     held = {live.token: live for live in await store.claims(node.epoch)}
 

@@ -255,7 +255,7 @@ async def test_a_batch_of_ends_is_one_step(store: Store, node: Actor) -> None:
     jobs = [spec(f"job-{number}") for number in range(store.caps.claim_batch)]
     await node.add(*jobs)
     timers = await node.due(limit=len(jobs))
-    granted = await store.claim(node.epoch, [node.claim_of(timer) for timer in timers])
+    granted = await node.take([node.claim_of(timer) for timer in timers])
 
     accepted, _ = await store.finish(node.epoch, [node.end_of(claimed.token) for claimed in granted])
 

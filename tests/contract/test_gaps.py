@@ -111,7 +111,7 @@ async def test_gaps_of_two_jobs_are_two_records(store: Store, node: Actor) -> No
         for timer in timers
     ]
 
-    await store.claim(node.epoch, claims)
+    await node.take(claims)
 
     assert len(await history(store, "a")) == len(await history(store, "b")) == 1
 

@@ -70,7 +70,7 @@ async def test_a_lease_that_has_run_out_refuses_claims(store: Store, node: Actor
     timer = await node.timer("a")
     clock.advance(store.caps.lease + 1)
 
-    assert await store.claim(node.epoch, [node.claim_of(timer)]) == []
+    assert await node.take([node.claim_of(timer)]) == []
     assert (await job(store, "a")).counts.runs == 0
 
 
@@ -101,7 +101,7 @@ async def test_a_reaped_node_stays_dead_whatever_it_does(store: Store, node: Act
     await store.reap()
 
     assert not (await store.heartbeat(node.epoch)).alive
-    assert await store.claim(node.epoch, [node.claim_of(timer)]) == []
+    assert await node.take([node.claim_of(timer)]) == []
     assert await store.nodes() == []
 
 

@@ -33,6 +33,7 @@ from asched.planner import plan, plan_skip
 from asched.store import (
     TOKEN_BITS,
     Claimed,
+    ClaimedRow,
     Enqueue,
     Finish,
     Gap,
@@ -155,7 +156,8 @@ class Side:
     def timers(self, timers: Any) -> Any:
         return sorted(map(self.timer, timers), key=repr)
 
-    def claimed(self, claimed: Claimed) -> Any:
+    def claimed(self, answer: ClaimedRow) -> Any:
+        claimed = Claimed._make(answer)
         cancels = sorted(map(repr, map(self.label, claimed.cancels)))
         # Whether a node that was too late is told where the timer is now is the store's affair.
         following = None if claimed.grant is Grant.STALE else self.timer(claimed.next)

@@ -25,6 +25,8 @@ from asched.model import Backoff, CatchUp, OnCrash, Outcome, Overlap, Policy, Re
 from asched.planner import plan, plan_skip
 from asched.store import (
     TOKEN_BITS,
+    Claim,
+    Claimed,
     Enqueue,
     Finish,
     Grant,
@@ -81,6 +83,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(call)
+
+    def take(self, epoch: int, claims: list[Claim]) -> list[Claimed]:
+        return list(map(Claimed._make, self.wait(self.store.claim(epoch, claims))))
 
     def teardown(self) -> None:
         self.wait(self.store.close())
@@ -180,10 +185,10 @@ class StoreMachine(RuleBasedStateMachine):
         claims = [
             plan_skip(timer, self.token(epoch), now, Reason.ABANDONED, lambda: 0.0)
             if skip and not timer.attempt
-            else plan(timer, self.token(epoch), now, now - 90 * SECOND, lambda: 0.0)
+            else Claim._make(plan(timer, self.token(epoch), now, now - 90 * SECOND, lambda: 0.0))
             for timer in timers
         ]
-        answers = self.wait(self.store.claim(epoch, claims))
+        answers = self.take(epoch, claims)
         for claimed, timer in zip(answers, timers, strict=False):
             assert claimed.grant is not Grant.EARLY
             if claimed.grant is Grant.STARTED:
@@ -192,14 +197,14 @@ class StoreMachine(RuleBasedStateMachine):
                 self.fences[timer.spec.id] = claimed.fence
                 self.held[claimed.token] = (epoch, claimed.run_id)
         if again and answers:
-            repeated = self.wait(self.store.claim(epoch, claims))
+            repeated = self.take(epoch, claims)
             for first, second in zip(answers, repeated, strict=True):
                 if first.grant in (Grant.STARTED, Grant.QUEUED):
                     assert (second.grant, second.run_id, second.fence) == (first.grant, first.run_id, first.fence)
                 elif first.grant is not Grant.BUSY:
                     assert second.grant is Grant.STALE
         if answers:
-            stolen = self.wait(self.store.claim(other, [claim._replace(token=self.token(other)) for claim in claims]))
+            stolen = self.take(other, [claim._replace(token=self.token(other)) for claim in claims])
             assert {claimed.grant for claimed in stolen} <= {Grant.STALE, Grant.BUSY}
 
     @precondition(lambda self: self.held)

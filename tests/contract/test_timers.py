@@ -69,7 +69,7 @@ async def test_many_timers_of_one_instant_come_in_pieces_as_they_are_claimed(
     while timers := await node.due(limit=10):
         assert len(timers) == min(10, 25 - len(seen))
         seen += [timer.spec.id for timer in timers]
-        granted = await store.claim(node.epoch, [node.claim_of(timer) for timer in timers])
+        granted = await node.take([node.claim_of(timer) for timer in timers])
         assert {claimed.grant for claimed in granted} == {Grant.STARTED}
 
     assert sorted(seen) == sorted(f"job-{number}" for number in range(25))

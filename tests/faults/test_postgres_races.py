@@ -44,7 +44,7 @@ class Racer:
     async def claims(self) -> list[Claim]:
         now = CLOCK.now()
         window = await self.store.window(self.epoch, now, 200)
-        return [plan(timer, self.token(), now, 0, random.random) for timer in window.timers]
+        return [Claim._make(plan(timer, self.token(), now, 0, random.random)) for timer in window.timers]
 
     async def claim(self, claims: list[Claim]) -> None:
         for answer, claim in zip(await self.store.claim(self.epoch, claims), claims, strict=True):

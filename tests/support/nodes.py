@@ -131,8 +131,11 @@ class Actor:
         return claim._replace(**changes)  # type: ignore[arg-type]  # the caller names fields of a Claim
 
     async def claim(self, timer: Timer, **changes: object) -> Claimed:
-        [claimed] = await self.store.claim(self.epoch, [self.claim_of(timer, **changes)])
+        [claimed] = await self.take([self.claim_of(timer, **changes)])
         return claimed
+
+    async def take(self, claims: Sequence[Claim]) -> list[Claimed]:
+        return list(map(Claimed._make, await self.store.claim(self.epoch, claims)))
 
     async def start(self, job_id: str, **changes: object) -> Claimed:
         """Start the job's next occurrence; time moves to it if it has not come."""

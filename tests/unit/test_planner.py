@@ -43,7 +43,7 @@ def timer(job: JobSpec, planned: int, due: int | None = None) -> Timer:
 
 
 def plan_at(job: JobSpec, planned: int, now: int, watched_since: int = 0, due: int | None = None) -> Claim:
-    return plan(timer(job, planned, due), 7, now, watched_since, no_chance)
+    return Claim._make(plan(timer(job, planned, due), 7, now, watched_since, no_chance))
 
 
 def test_an_instant_in_time_starts_and_the_next_one_follows() -> None:
@@ -62,7 +62,7 @@ def test_an_instant_that_comes_late_but_was_watched_starts_whatever_the_policy()
 def test_a_waiting_run_starts_as_it_is() -> None:
     waiting = timer(spec(catch_up=CatchUp.SKIP), at(10), at(50))._replace(attempt=2)
 
-    claim = plan(waiting, 7, at(500), at(400), no_chance)
+    claim = Claim._make(plan(waiting, 7, at(500), at(400), no_chance))
 
     assert (claim.start, claim.planned, claim.due, claim.next_planned, claim.gap) == (True, at(10), at(50), None, None)
 
