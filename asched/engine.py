@@ -25,7 +25,7 @@ from asched.instants import HOUR, SECOND
 from asched.model import ErrorInfo, OnCrash, Outcome, Overlap, Reason, RunStatus, format_run_id
 from asched.planner import plan, plan_skip
 from asched.registry import Registry
-from asched.runner import CurrentRun, Halt, Runner, describe_error
+from asched.runner import CurrentRun, Halt, Notes, Runner, describe_error
 from asched.store import (
     TOKEN_BITS,
     Cancelled,
@@ -747,13 +747,13 @@ class Engine:
 
     def _end(self, run: CurrentRun) -> FinishRow:
         outcome = run.outcome
-        note = self._note(run) if run.has_notes else None
+        notes = run.notes
+        note = None if notes is None else _note(run.token, notes)
         if outcome is _OK:
             value = run.value
             result = None if value is None else encode_result(value)
             started, ended = run.started, run.ended
             return run.token, _SUCCEEDED, _OK, started, ended, None, None, result, None, True, note
-        assert outcome is not None
         started = run.started or run.ended
         if outcome is Outcome.INTERRUPTED:
             # What never began may begin elsewhere, whatever the policy says.
@@ -845,7 +845,7 @@ class Engine:
 
     async def _write_notes(self) -> None:
         runs, self._noted = self._noted, set()
-        notes = [self._note(run) for run in runs if not run.over]
+        notes = [_note(run.token, run.notes) for run in runs if run.notes is not None and not run.over]
         if not notes:
             return
         try:
@@ -856,10 +856,6 @@ class Engine:
             for run in runs:
                 if not run.over:
                     self._tell("run.progress", run.spec.id, run.run_id, {})
-
-    def _note(self, run: CurrentRun) -> Note:
-        done, total, lines = run.noted()
-        return Note(run.token, done, total, lines)
 
     def _on_blocked(self, run: CurrentRun, seconds: float) -> None:
         now = self._loop.time()
@@ -970,6 +966,10 @@ _EVENT_OF = {
     RunStatus.LOST: "run.lost",
     RunStatus.RETRYING: "run.retrying",
 }
+
+
+def _note(token: int, notes: Notes) -> Note:
+    return Note(token, notes.done, notes.total, tuple(notes.lines))
 
 
 def _reraise(error: BaseException) -> None:

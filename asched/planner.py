@@ -38,9 +38,7 @@ Chance = Callable[[], float]
 def instant_after(spec: JobSpec, planned: int) -> int | None:
     """Return the job's next planned instant after ``planned``; ``None`` past its end."""
     upcoming = next_instant(spec.trigger, planned)
-    if upcoming is not None and spec.until is not None and upcoming > spec.until:
-        return None
-    return upcoming
+    return None if upcoming is None or (spec.until is not None and upcoming > spec.until) else upcoming
 
 
 def first_instant(spec: JobSpec, now: int) -> int | None:
@@ -68,9 +66,7 @@ def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance)
     if attempt:
         return Claim(timer, token, True, planned, due)
     jitter = spec.policy.jitter
-    upcoming = next_instant(spec.trigger, planned)
-    if upcoming is not None and spec.until is not None and upcoming > spec.until:
-        upcoming = None
+    upcoming = instant_after(spec, planned)
     # An instant with jitter has passed only when the latest moment it could draw has.
     passed = now - int(jitter * SECOND) if jitter else now
     if (upcoming is None or upcoming > passed) and due >= watched_since:

@@ -62,15 +62,24 @@ class Halt(IntEnum):
     STOP = 3
 
 
+class Notes:
+    """Progress and log of an attempt so far."""
+
+    __slots__ = ("done", "lines", "log_bytes", "total")
+
+    def __init__(self) -> None:
+        self.done: float | None = None
+        self.total: float | None = None
+        self.lines: list[str] = []
+        self.log_bytes = 0
+
+
 class CurrentRun:
     """The attempt that is executing, as the function in it sees it through :func:`current_run`."""
 
     __slots__ = (
-        "_done",
         "_function",
-        "_log_bytes",
         "_note",
-        "_total",
         "attempt",
         "back",
         "due",
@@ -78,7 +87,7 @@ class CurrentRun:
         "entered",
         "fence",
         "halt",
-        "lines",
+        "notes",
         "outcome",
         "over",
         "payload",
@@ -91,6 +100,12 @@ class CurrentRun:
         "token",
         "value",
     )
+
+    # Set when there is something to set: a run is made for each call, and most set each once.
+    ended: int
+    outcome: Outcome
+    back: tuple[Any, Outcome]
+    """What a thread brought back; the loop's thread decides whether it still counts."""
 
     def __init__(
         self,
@@ -118,9 +133,7 @@ class CurrentRun:
         self.payload = payload
         self._note = note
         self.started = 0
-        self.ended = 0
         self.task: asyncio.Task[None] | None = None
-        self.outcome: Outcome | None = None
         self.value: Any = None
         """The result, or the exception, as ``outcome`` says."""
         self.halt: Halt | None = None
@@ -129,10 +142,7 @@ class CurrentRun:
         self.over = False
         self.entered: float | None = None
         """When its thread entered the function, on the event loop's clock."""
-        self.back: tuple[Any, Outcome] | None = None
-        """What a thread brought back; the loop's thread decides whether it still counts."""
-        self.lines: list[str] | None = None
-        self._done: float | None = None
+        self.notes: Notes | None = None
 
     @property
     def id(self) -> str:
@@ -162,32 +172,25 @@ class CurrentRun:
                 continue
             if isinstance(number, bool) or not isinstance(number, int | float) or number - number != 0:
                 raise InvalidArgument(f"{name} must be a finite number, not {number!r}", field=name)
-        self._done = done
-        self._total = total
+        notes = self._noted()
+        notes.done, notes.total = done, total
         self._note(self)
 
     def write(self, line: str) -> None:
         """Add a line to the run's log, passwords of URLs masked; past 200 lines or 16 KiB it is dropped."""
         line = masked(line)
-        lines = self.lines
-        if lines is None:
-            lines = self.lines = []
-            self._log_bytes = 0
+        notes = self._noted()
         size = len(line.encode(errors="replace"))
-        if len(lines) >= LOG_LINES or self._log_bytes + size > LOG_BYTES:
+        if len(notes.lines) >= LOG_LINES or notes.log_bytes + size > LOG_BYTES:
             return
-        self._log_bytes += size
-        lines.append(line)
+        notes.log_bytes += size
+        notes.lines.append(line)
         self._note(self)
 
-    @property
-    def has_notes(self) -> bool:
-        return self._done is not None or self.lines is not None
-
-    def noted(self) -> tuple[float | None, float | None, tuple[str, ...]]:
-        """Return progress and log so far."""
-        total = self._total if self._done is not None else None
-        return self._done, total, tuple(self.lines or ())
+    def _noted(self) -> Notes:
+        if self.notes is None:
+            self.notes = Notes()
+        return self.notes
 
 
 _current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("asched.current_run", default=None)
@@ -608,7 +611,6 @@ class Runner:
             if run.over:
                 self._return_abandoned(run)
                 continue
-            assert run.back is not None
             run.value, run.outcome = run.back
             self._over(run, self._now())
 
