@@ -38,7 +38,9 @@ Chance = Callable[[], float]
 def instant_after(spec: JobSpec, planned: int) -> int | None:
     """Return the job's next planned instant after ``planned``; ``None`` past its end."""
     upcoming = next_instant(spec.trigger, planned)
-    return None if upcoming is None or (spec.until is not None and upcoming > spec.until) else upcoming
+    if upcoming is not None and spec.until is not None and upcoming > spec.until:
+        return None
+    return upcoming
 
 
 def first_instant(spec: JobSpec, now: int) -> int | None:
@@ -66,7 +68,9 @@ def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance)
     if attempt:
         return Claim(timer, token, True, planned, due)
     jitter = spec.policy.jitter
-    upcoming = instant_after(spec, planned)
+    upcoming = next_instant(spec.trigger, planned)
+    if upcoming is not None and spec.until is not None and upcoming > spec.until:
+        upcoming = None
     # An instant with jitter has passed only when the latest moment it could draw has.
     passed = now - int(jitter * SECOND) if jitter else now
     if (upcoming is None or upcoming > passed) and due >= watched_since:

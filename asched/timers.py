@@ -6,7 +6,7 @@ heap is known to be sorted, what is due is a slice of it, for a tenth of what po
 belong at the end makes it an ordinary heap until it is next filled or sorted.
 
 A replaced or discarded item leaves its entry in the heap: removing it would cost O(n), skipping it at the top
-costs O(log n) once. An item that is moved in a loop could fill the heap with such entries, so it is rebuilt when
+costs O(log n) once. As long as there are as many entries as items, none is stale and none need be looked at. An item that is moved in a loop could fill the heap with such entries, so it is rebuilt when
 they outnumber the live ones (``test_stale_entries_stay_below_the_live_ones``).
 """
 
@@ -95,6 +95,7 @@ class Timers(Generic[T]):
         """Take out at most ``limit`` items due at or before ``now``, earliest first."""
         heap, items = self._heap, self.items
         taken: list[T] = []
+        stale = len(heap) > len(items)
         # One comparison decides for the whole entry: every id at `now` lies below this bound.
         bound = (now + 1) << _ID_BITS
         while heap and heap[0] < bound and (wanted := limit - len(taken)) > 0:
@@ -105,6 +106,9 @@ class Timers(Generic[T]):
                 entries = [heappop(heap)]
                 while heap and heap[0] < bound and len(entries) < wanted:
                     entries.append(heappop(heap))
+            if not stale:
+                taken += [items.pop(entry & _ID_MASK) for entry in entries]
+                continue
             for entry in entries:
                 item = items.pop(entry & _ID_MASK, None)
                 if item is not None:
@@ -117,8 +121,14 @@ class Timers(Generic[T]):
     def ascending(self) -> Iterator[T]:
         """Yield the items earliest first and leave them in. Do not change the heap meanwhile."""
         items = self.items
+        few = self._in_order or len(self._heap) <= _SORTED_AT_ONCE
+        entries = self._sorted() if few else self._best_first()
+        if len(self._heap) == len(items):
+            for entry in entries:
+                yield items[entry & _ID_MASK]
+            return
         seen = -1
-        for entry in self._sorted() if len(self._heap) <= _SORTED_AT_ONCE else self._best_first():
+        for entry in entries:
             # An item that was moved away and back has two equal entries; they come out side by side.
             if entry == seen:
                 continue
