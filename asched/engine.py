@@ -487,7 +487,7 @@ class Engine:
         """Add timers that arose here, if they lie within the window, and wake up for them."""
         if not timers:
             return
-        earliest = min([timer.due for timer in timers])
+        earliest = timers[0].due if len(timers) == 1 else min([timer.due for timer in timers])
         if self._horizon is None or earliest <= self._horizon:
             self._keep(timers)
             self._trim()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from weakref import WeakSet
+from weakref import ref
 
 from asched.errors import InvalidArgument
 from asched.views import Job, Run
@@ -99,14 +99,11 @@ class EventBus:
 
     def __init__(self) -> None:
         # Weak, because a reader that is gone without a word must not collect events for ever.
-        self._subscribers: WeakSet[Subscription] = WeakSet()
+        self._subscribers: set[ref[Subscription]] = set()
         self._hooks: dict[str, list[Hook]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def wanted(self) -> bool:
-        """Somebody listens. The hot path asks this before it makes an event."""
-        return bool(self._hooks) or bool(self._subscribers)
+        self.wanted = False
+        """Somebody listens. An attribute, because each run and each change of a job asks before it makes an event."""
 
     def on(self, name: str, hook: Hook) -> None:
         if not isinstance(name, str) or name not in EVENTS:
@@ -114,18 +111,31 @@ class EventBus:
         if not callable(hook):
             raise InvalidArgument(f"a hook must be callable, not {hook!r}", field="hook")
         self._hooks.setdefault(name, []).append(hook)
+        self.wanted = True
 
     def wants(self, name: str) -> bool:
         return bool(self._subscribers) or name in self._hooks
 
     def subscribe(self) -> Subscription:
         """Return the events from now on. One who falls 10,000 behind gets ``events.dropped`` with their number."""
-        subscription = Subscription(self._subscribers.discard)
-        self._subscribers.add(subscription)
+        subscription = Subscription(self._leave)
+        self._subscribers.add(ref(subscription, self._forget))
+        self.wanted = True
         return subscription
 
+    def _leave(self, subscription: Subscription) -> None:
+        self._forget(ref(subscription))
+
+    def _forget(self, subscriber: ref[Subscription]) -> None:
+        self._subscribers.discard(subscriber)
+        self.wanted = bool(self._hooks or self._subscribers)
+
+    def _readers(self) -> list[Subscription]:
+        # Over a copy: the collector may take a reader away at any moment.
+        return [reader for subscriber in tuple(self._subscribers) if (reader := subscriber()) is not None]
+
     def publish(self, event: Event) -> None:
-        for subscription in self._subscribers:
+        for subscription in self._readers():
             subscription.put(event)
         for hook in self._hooks.get(event.name, ()):
             try:
@@ -139,9 +149,10 @@ class EventBus:
 
     async def close(self) -> None:
         """End the subscriptions once they are read, and wait for the hooks that run."""
-        for subscription in list(self._subscribers):
+        for subscription in self._readers():
             subscription.close()
         self._subscribers.clear()
+        self.wanted = bool(self._hooks)
         while self._tasks:
             await asyncio.wait(self._tasks)
 

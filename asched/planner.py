@@ -14,12 +14,13 @@ from collections.abc import Callable
 from asched.instants import SECOND
 from asched.model import CatchUp, JobSpec, Reason, RunStatus
 from asched.store import Claim, ClaimRow, Gap, Timer
-from asched.triggers import Once
+from asched.triggers import Once, Trigger
 from asched.triggers.occurrences import count_between, latest_between, next_instant
 
 __all__ = [
     "REPLAY_LIMIT",
     "Chance",
+    "first_between",
     "first_instant",
     "instant_after",
     "jittered",
@@ -45,10 +46,18 @@ def instant_after(spec: JobSpec, planned: int) -> int | None:
 
 def first_instant(spec: JobSpec, now: int) -> int | None:
     """Return the first planned instant of a job that begins now, or at its ``starting``, which is included."""
-    if spec.starting is not None and spec.starting > now:
-        return instant_after(spec, spec.starting - 1)
-    # A one-shot "now" (a delay of 0) is still to come; every other trigger answers strictly later.
-    return instant_after(spec, now - 1 if isinstance(spec.trigger, Once) else now)
+    return first_between(spec.trigger, now, spec.starting, spec.until)
+
+
+def first_between(trigger: Trigger, now: int, starting: int | None, until: int | None) -> int | None:
+    """Return what :func:`first_instant` does, of a job that is not made yet."""
+    if starting is not None and starting > now:
+        after = starting - 1
+    else:
+        # A one-shot "now" (a delay of 0) is still to come; every other trigger answers strictly later.
+        after = now - 1 if isinstance(trigger, Once) else now
+    first = next_instant(trigger, after)
+    return None if first is None or (until is not None and first > until) else first
 
 
 def jittered(spec: JobSpec, planned: int | None, chance: Chance) -> int | None:

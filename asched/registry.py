@@ -47,8 +47,14 @@ class Registry:
 
     def known(self, func: Callable[..., Any]) -> Function | None:
         """Return the function as it was registered, if it was."""
-        name = self._name_of(func)
-        return None if name is None else self._functions[name]
+        try:
+            name = self._names.get(func)
+        except TypeError:  # an unhashable callable object
+            return next((f for f in self._functions.values() if f.call is func), None)
+        if name is None:
+            return None
+        function = self._functions[name]
+        return function if function.call == func else None
 
     def find(self, func_name: str, func_module: str) -> Function:
         """Return the function of this name; ``__main__`` is understood as the module that runs.
@@ -106,13 +112,6 @@ class Registry:
         if holder is not None and holder.call != func and not _same_place(holder.call, func):
             raise _taken(name, holder.call, func)
         return self._keep(name, func, stable=True), holder is not None
-
-    def _name_of(self, func: Callable[..., Any]) -> str | None:
-        try:
-            name = self._names.get(func)
-        except TypeError:  # an unhashable callable object
-            return next((f.name for f in self._functions.values() if f.call is func), None)
-        return name if name is not None and self._functions[name].call == func else None
 
     def _keep(self, name: str, func: Callable[..., Any], *, stable: bool) -> Function:
         function = self._functions[name] = Function(name, func, _is_async(func), stable)

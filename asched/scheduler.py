@@ -61,7 +61,7 @@ from asched.options import (
     fingerprint,
     make_policy,
 )
-from asched.planner import first_instant, jittered
+from asched.planner import first_between, first_instant, jittered
 from asched.registry import Function, Registry
 from asched.runner import RUN_LOG, current_run
 from asched.store import (
@@ -546,7 +546,7 @@ class Scheduler:
         bound = trigger.bound(now, self.timezone, starting)
         if isinstance(bound, Interval) and bound.step_us < _SHORT_INTERVAL:
             log.warning("%s: an interval this short keeps the event loop busy", bound.describe())
-        elif isinstance(bound, Once) and bound.note is not None:
+        elif isinstance(bound, Once) and isinstance(bound.at, datetime) and bound.at.tzinfo is None and bound.note:
             log.warning("%r lies in a clock change (%s); it runs at %s", trigger, bound.note, bound.at)
         return bound
 
@@ -630,56 +630,59 @@ class Scheduler:
             raise InvalidArgument(
                 f"if_exists must be 'raise', 'replace' or 'keep', not {if_exists!r}", field="if_exists"
             )
-        self._check_storable(check_trigger(trigger))
+        if not is_storable(trigger):
+            self._check_storable(check_trigger(trigger))
         now = engine.now()
         start_at = None if starting is None else check_instant(starting, "starting")
-        what = (
-            _short_name(function.name) if name is None else check_label(name, "name"),
-            function.name,
-            self._bound(trigger, now, start_at),
-            group if group == "default" else check_label(group, "group"),
-            check_tags(tags) if tags != () else (),
-            encode_arguments(args, kwargs) if args or kwargs else None,
-            policy,
-            _API,
-            start_at,
-            None if until is None else check_instant(until, "until"),
-            None if max_runs is None else check_count(max_runs, "max_runs", least=1, most=2**31 - 1),
-            None,
-            0,
-        )
-        spec = _new(JobSpec, (_UNNAMED if id is None else check_label(id, "id"), *what))
+        func_name = function.name
+        called = _short_name(func_name) if name is None else check_label(name, "name")
+        bound = self._bound(trigger, now, start_at)
+        if group != "default":
+            check_label(group, "group")
+        labels = check_tags(tags) if tags != () else ()
+        payload = encode_arguments(args, kwargs) if args or kwargs else None
+        end_at = None if until is None else check_instant(until, "until")
+        if max_runs is not None:
+            check_count(max_runs, "max_runs", least=1, most=2**31 - 1)
+        if id is not None:
+            check_label(id, "id")
         if not isinstance(paused, bool):
             raise InvalidArgument(f"paused must be True or False, not {paused!r}", field="paused")
-        planned = self._first(spec, now)
-        if function.name not in engine.node.functions:
+        planned = self._first(bound, now, start_at, end_at)
+        if func_name not in engine.node.functions:
             # Before the job is stored: while no node is known to have the function, the job is unresolved.
             await self._settle()
-        due = jittered(spec, planned, _chance)
         mode = _PUT_MODES[if_exists]
         inside = None if connection is None else self._transactional()
         while True:
-            if id is None:
-                spec = _new(JobSpec, (f"job_{await self.store.next_id()}", *what))
-            item = _new(PutItem, (spec, planned, due, paused, None, True, None, ()))
+            job_id = f"job_{await self.store.next_id()}" if id is None else id
+            spec = _new(
+                JobSpec,
+                (
+                    job_id, called, func_name, bound, group, labels, payload, policy, _API, start_at, end_at, max_runs,
+                    None, 0,
+                ),
+            )  # fmt: skip
+            due = jittered(spec, planned, _chance) if policy.jitter else planned
+            row = (spec, planned, due, paused, None, True, None, ())
             if inside is None:
-                [put] = await self.store.put_jobs(mode, (item,))
+                [put] = await self.store.put_jobs(mode, (row,))
             else:
-                [put] = await inside.put_jobs(mode, (item,), connection)
-            if put.status is not PutStatus.EXISTS:
+                [put] = await inside.put_jobs(mode, (row,), connection)
+            status, record, timer = put
+            if status is not _EXISTS:
                 break
             if id is not None:
                 raise JobExists(id)
-        assert put.record is not None
+        assert record is not None
         if inside is not None:
             # Whether it comes to be is not known yet; the commit tells nobody, so it is found by looking.
-            return Job(put.record)
-        if put.timer is not None:
-            engine.take_in((put.timer,))
-        if self._bus.wanted and put.status is not PutStatus.KEPT:
-            added = put.status is PutStatus.ADDED
-            self._tell("job.added" if added else "job.updated", put.record.spec.id, None, {})
-        return Job(put.record)
+            return Job(record)
+        if timer is not None:
+            engine.take_in((timer,))
+        if self._bus.wanted and status is not PutStatus.KEPT:
+            self._tell("job.added" if status is PutStatus.ADDED else "job.updated", record.spec.id, None, {})
+        return Job(record)
 
     async def create_job(
         self,
@@ -732,12 +735,12 @@ class Scheduler:
                 "declare the job with @scheduler.trigger(...), so that the code supplies it at each start"
             )
 
-    def _first(self, spec: JobSpec, now: int) -> int:
-        planned = first_instant(spec, now)
+    def _first(self, trigger: Trigger, now: int, starting: int | None, until: int | None) -> int:
+        planned = first_between(trigger, now, starting, until)
         if planned is None:
             raise InvalidTrigger(
-                f"{spec.trigger.describe()} has no instant to come"
-                + (" before 'until'" if spec.until is not None else "")
+                f"{trigger.describe()} has no instant to come"
+                + (" before 'until'" if until is not None else "")
                 + "; a moment in the past cannot be scheduled, run_job_now() starts a job at once",
                 field="trigger",
             )
@@ -806,7 +809,7 @@ class Scheduler:
             paused = changes.get("paused", record.paused)
             planned, due = record.planned, record.due
             if replan:
-                planned = self._first(spec, now)
+                planned = self._first(spec.trigger, now, spec.starting, spec.until)
                 due = jittered(spec, planned, _chance)
             item = PutItem(spec, planned, due, replan=replan, version=record.version)
             [put] = await self.store.put_jobs(PutMode.UPDATE, (item,))
@@ -1233,12 +1236,11 @@ class Scheduler:
 # A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
 _new = tuple.__new__
 # An enum's member is looked up through its class and a descriptor; a global is not.
-_API = Origin.API
+_API, _EXISTS = Origin.API, PutStatus.EXISTS
 _numbers = count(1)
 _BEFORE_ALL = -(2**62)
 # Runs that have not ended come first in a list; of those that have, the newest few tell what time it was.
 _LAST_RECORDS = 50
-_UNNAMED = ""
 _SHORT_INTERVAL = SECOND // 100
 _CREATE_OPTIONS = frozenset(
     {

@@ -65,6 +65,7 @@ __all__ = [
     "Put",
     "PutItem",
     "PutMode",
+    "PutRow",
     "PutStatus",
     "Reaped",
     "RunFilter",
@@ -303,6 +304,11 @@ class PutItem(NamedTuple):
     """``UPDATE``: the version the change was made for; another one is ``CONFLICT``."""
     aliases: tuple[str, ...] = ()
     """``DECLARE``: ids that this job had before; the first that exists is renamed, with state and history."""
+
+
+PutRow: TypeAlias = tuple[JobSpec, int | None, int | None, bool, Gap | None, bool, int | None, tuple[str, ...]]
+"""A :class:`PutItem` whose fields may have no names. Jobs are added by the hundred thousand, and a plain tuple is made
+in a third of the time."""
 
 
 class PutStatus(StrEnum):
@@ -558,7 +564,7 @@ class Store(Protocol):
 
     # Jobs
 
-    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutRow]) -> list[Put]:
         """Insert, replace, update or declare jobs; the answers stand in the order of the items.
 
         ``DECLARE``, for each item: an id that does not exist is added, or takes over the job under the first alias
@@ -722,7 +728,7 @@ class Limits(NamedTuple):
 class TransactionalStore(Store, Protocol):
     """A store whose jobs may lie beside the user's own rows."""
 
-    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem], connection: object | None = None) -> list[Put]:
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutRow], connection: object | None = None) -> list[Put]:
         """Do it on this connection if there is one, as a part of its open transaction.
 
         Then nobody is told: nodes find the jobs when they look at the store after the commit.

@@ -49,6 +49,7 @@ from asched.store import (
     Put,
     PutItem,
     PutMode,
+    PutRow,
     PutStatus,
     Reaped,
     RunFilter,
@@ -101,7 +102,7 @@ class _Job:
         "version",
     )
 
-    def __init__(self, spec: JobSpec, serial: int, now: int) -> None:
+    def __init__(self, spec: JobSpec, serial: int, now: int, paused: bool) -> None:
         self.spec = spec
         self.id = serial
         """Its serial number, by which the heap knows it."""
@@ -112,7 +113,7 @@ class _Job:
         self.rev = 0
         self.created = now
         self.updated = now
-        self.paused = False
+        self.paused = paused
         self.active: tuple[int, ...] = ()
         """The runs that have not ended, oldest first."""
         self.recent: tuple[_Kept, ...] = ()
@@ -446,15 +447,20 @@ class MemoryStore:
 
     # Jobs
 
-    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutRow]) -> list[Put]:
         now = self._clock.now()
-        return [self._put(mode, item, now) for item in items]
+        puts: list[Put] = []
+        for row in items:
+            spec = row[0]
+            if mode is _INSERT and spec.id not in self._jobs:
+                puts.append(self._add(row, now))
+            else:
+                puts.append(self._put(mode, PutItem._make(row), now))
+        return puts
 
     def _put(self, mode: PutMode, item: PutItem, now: int) -> Put:
         spec = item.spec
         job = self._jobs.get(spec.id)
-        if job is None and mode is _INSERT:
-            return self._add(item, now)
         if mode is PutMode.DECLARE:
             return self._declare(job, item, now)
         if job is None:
@@ -520,18 +526,18 @@ class MemoryStore:
             self._history = deque(renamed.get(_turn(kept), kept) for kept in self._history)
             job.recent = tuple(renamed.get(_turn(kept), kept) for kept in job.recent)
 
-    def _add(self, item: PutItem, now: int) -> Put:
+    def _add(self, item: PutRow, now: int) -> Put:
         spec, planned, due, paused, gap, _, _, _ = item
         self._serial = serial = self._serial + 1
-        self._jobs[spec.id] = job = _Job(spec, serial, now)
+        self._jobs[spec.id] = job = _Job(spec, serial, now, paused)
         self._in_order = None
-        job.paused = paused
         if gap is not None:
             self._pass(job, gap)
         self._set_timer(job, planned, due)
         if self._feed is not None:
             self._changed(ChangeKind.JOB, spec.id)
-        return _new(Put, (_ADDED, self._record(job), None if paused else job.timer))
+        timer = None if paused or planned is None else _new(Timer, (serial, job.rev, job.due, planned, spec, 0, None))
+        return _new(Put, (_ADDED, self._record(job), timer))
 
     def _replace(self, job: _Job, spec: JobSpec, item: PutItem, now: int, paused: bool, replan: bool) -> None:
         self._drop_timer(job)

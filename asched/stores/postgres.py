@@ -71,6 +71,7 @@ from asched.store import (
     Put,
     PutItem,
     PutMode,
+    PutRow,
     Reaped,
     RunFilter,
     RunPage,
@@ -391,7 +392,7 @@ class PostgresStore:
 
     # Jobs
 
-    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem], connection: object | None = None) -> list[Put]:
+    async def put_jobs(self, mode: PutMode, rows: Sequence[PutRow], connection: object | None = None) -> list[Put]:
         """As the contract says.
 
         Args:
@@ -402,6 +403,7 @@ class PostgresStore:
             InvalidArgument: The connection is none of asyncpg's, not in a transaction, or leads to a database that does
                 not hold this schema.
         """
+        items = list(map(PutItem._make, rows))
         functions = {item.spec.func for item in items}
         schedule = self._schedule
         if any(name not in schedule.functions for name in functions):

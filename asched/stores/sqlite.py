@@ -54,6 +54,7 @@ from asched.store import (
     Put,
     PutItem,
     PutMode,
+    PutRow,
     Reaped,
     RunFilter,
     RunPage,
@@ -407,8 +408,9 @@ class SQLiteStore:
 
     # Jobs
 
-    async def put_jobs(self, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
-        return await self._write(lambda ledger: ledger.put_jobs(mode, items))
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutRow]) -> list[Put]:
+        named = list(map(PutItem._make, items))
+        return await self._write(lambda ledger: ledger.put_jobs(mode, named))
 
     async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]:
         return await self._lists.call(lambda pages: pages.get_jobs(ids))

@@ -16,6 +16,7 @@ __all__ = ["UNITS", "Interval", "duration"]
 UNITS = {"seconds": SECOND, "minutes": MINUTE, "hours": HOUR, "days": DAY, "weeks": 7 * DAY}
 
 _LONGEST = 1000 * 366 * DAY
+_MOST = {unit: _LONGEST // length for unit, length in UNITS.items()}
 
 
 class Interval(BuiltIn):
@@ -34,13 +35,18 @@ class Interval(BuiltIn):
             anchor is naive.
     """
 
-    __slots__ = ("_anchor", "_step", "_unit")
+    __slots__ = ("anchor_us", "step_us", "unit")
     type_name = "interval"
     timezone = None
 
-    _anchor: int | None
-    _step: int
-    _unit: str
+    anchor_us: int | None
+    """The anchor in microseconds since 1970-01-01 UTC."""
+
+    step_us: int
+    """The step in microseconds."""
+
+    unit: str
+    """The unit the step was given in, for display; no part of the value."""
 
     def __init__(
         self,
@@ -52,8 +58,14 @@ class Interval(BuiltIn):
         anchor: datetime | None = None,
     ) -> None:
         given = {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days, "weeks": weeks}
-        step = sum(duration(amount, unit) for unit, amount in given.items())
-        used = [unit for unit, amount in given.items() if amount]
+        step = 0
+        used: list[str] = []
+        for unit, amount in given.items():
+            # Four of the five are mostly left out, and an int of zero is nothing to check.
+            if type(amount) is not int or amount:
+                step += duration(amount, unit)
+                if amount:
+                    used.append(unit)
         if step < 1:
             field = used[0] if used else "seconds"
             raise InvalidTrigger(
@@ -63,62 +75,51 @@ class Interval(BuiltIn):
             )
         if step > _LONGEST:
             raise InvalidTrigger("an interval may be 1,000 years at most", field=used[0])
-        self._set("_step", step)
-        self._set("_unit", used[0] if len(used) == 1 else "seconds")
-        self._set("_anchor", _read_anchor(anchor))
+        self._set("step_us", step)
+        self._set("unit", used[0] if len(used) == 1 else "seconds")
+        self._set("anchor_us", _read_anchor(anchor))
 
     @property
     def step(self) -> timedelta:
         """The time from one instant to the next."""
-        return timedelta(microseconds=self._step)
-
-    @property
-    def step_us(self) -> int:
-        """The step in microseconds."""
-        return self._step
+        return timedelta(microseconds=self.step_us)
 
     @property
     def anchor(self) -> datetime | None:
         """One of the instants, in UTC; ``None`` until the interval is bound."""
-        return None if self._anchor is None else to_datetime(self._anchor)
-
-    @property
-    def anchor_us(self) -> int | None:
-        """The anchor in microseconds since 1970-01-01 UTC."""
-        return self._anchor
-
-    @property
-    def unit(self) -> str:
-        """The unit the step was given in, for display; no part of the value."""
-        return self._unit
+        return None if self.anchor_us is None else to_datetime(self.anchor_us)
 
     @property
     def amount(self) -> int | float:
         """The step counted in :attr:`unit`."""
-        whole, rest = divmod(self._step, UNITS[self._unit])
-        return whole if not rest else self._step / UNITS[self._unit]
+        whole, rest = divmod(self.step_us, UNITS[self.unit])
+        return whole if not rest else self.step_us / UNITS[self.unit]
 
     def next_us(self, after: int) -> int | None:
-        anchor = self._anchor
-        step = self._step
+        anchor = self.anchor_us
+        step = self.step_us
         instant = after + step if anchor is None else after + step - (after - anchor) % step
         return instant if instant <= MAX_INSTANT else None
 
     def bound(self, now: int, timezone: str, starting: int | None = None) -> Self:
-        if self._anchor is not None:
+        if self.anchor_us is not None:
             return self
-        return self._anchored(now if starting is None else starting)
+        bound = object.__new__(type(self))
+        bound._set("step_us", self.step_us)
+        bound._set("unit", self.unit)
+        bound._set("anchor_us", now if starting is None else starting)
+        return bound
 
     def describe(self, lang: Lang = "en") -> str:
         check_lang(lang)
-        return describe_interval(self._step, lang)
+        return describe_interval(self.step_us, lang)
 
     def to_json(self) -> dict[str, JSON]:
         return {
             "type": self.type_name,
-            "microseconds": self._step,
-            "unit": self._unit,
-            "anchor": None if self._anchor is None else to_datetime(self._anchor).isoformat(),
+            "microseconds": self.step_us,
+            "unit": self.unit,
+            "anchor": None if self.anchor_us is None else to_datetime(self.anchor_us).isoformat(),
         }
 
     @classmethod
@@ -133,26 +134,23 @@ class Interval(BuiltIn):
         if unit not in UNITS:
             raise InvalidTrigger(f"there is no unit {unit!r}; use one of {', '.join(UNITS)}", field="unit")
         made = object.__new__(cls)
-        made._set("_step", step)
-        made._set("_unit", unit)
-        made._set("_anchor", anchor)
+        made._set("step_us", step)
+        made._set("unit", unit)
+        made._set("anchor_us", anchor)
         return made
 
-    def _anchored(self, anchor: int) -> Self:
-        return self.of(self._step, self._unit, anchor)
-
     def _arguments(self) -> dict[str, object]:
-        arguments: dict[str, object] = {self._unit: self.amount}
-        if duration(self.amount, self._unit) != self._step:
+        arguments: dict[str, object] = {self.unit: self.amount}
+        if duration(self.amount, self.unit) != self.step_us:
             # A float of this unit cannot hold the step exactly; two integers can.
-            whole, rest = divmod(self._step, DAY)
+            whole, rest = divmod(self.step_us, DAY)
             arguments = {"days": whole, "seconds": rest / SECOND}
-        if self._anchor is not None:
-            arguments["anchor"] = to_datetime(self._anchor)
+        if self.anchor_us is not None:
+            arguments["anchor"] = to_datetime(self.anchor_us)
         return arguments
 
     def _identity(self) -> tuple[object, ...]:
-        return self._step, self._anchor
+        return self.step_us, self.anchor_us
 
 
 def duration(amount: object, unit: str, field: str | None = None) -> int:
@@ -170,7 +168,7 @@ def duration(amount: object, unit: str, field: str | None = None) -> int:
         )
     if amount < 0:
         raise InvalidTrigger(f"{field} must not be negative ({amount!r}); time runs forward only", field=field)
-    if amount > _LONGEST // UNITS[unit]:
+    if amount > _MOST[unit]:
         raise InvalidTrigger(f"{field} may be 1,000 years at most", field=field)
     return round(amount * UNITS[unit])
 

@@ -12,7 +12,6 @@ from asched.triggers.base import JSON, BuiltIn, Lang, check_lang
 from asched.triggers.describe import describe_delay, describe_once
 from asched.triggers.plan import Note
 from asched.triggers.timeline import EPOCH_NAIVE, MIN_INSTANT, timeline
-from asched.triggers.wallclock import zone_name
 from asched.triggers.zones import canonical
 
 __all__ = ["Once"]
@@ -44,79 +43,77 @@ class Once(BuiltIn):
             zone.
     """
 
-    __slots__ = ("_at", "_instant", "timezone")
+    __slots__ = ("_instant", "at", "timezone")
     type_name = "once"
 
-    _at: datetime | timedelta
+    at: datetime | timedelta
+    """The moment: aware in UTC, or naive in :attr:`timezone`; a timedelta while the delay is not bound."""
+
     _instant: int
     timezone: str | None
 
     def __init__(self, at: datetime | str | timedelta, timezone: str | None = None) -> None:
-        if isinstance(at, timedelta):
-            moment: datetime | timedelta = _checked_delay(at)
+        moment: object = _read_text(at) if isinstance(at, str) else at
+        if isinstance(moment, datetime):
+            if moment.tzinfo is not UTC and moment.utcoffset() is not None:
+                if timezone is None:
+                    key = getattr(moment.tzinfo, "key", None)
+                    timezone = key if isinstance(key, str) else None
+                moment = _to_utc(moment)
+        elif isinstance(moment, timedelta):
+            moment = _checked_delay(moment)
         else:
-            moment = _read_text(at) if isinstance(at, str) else at
-            if not isinstance(moment, datetime):
-                raise InvalidTrigger(
-                    f"at must be a datetime, a text such as '2027-01-01 09:00' or a timedelta, not {at!r}",
-                    field="at",
-                )
-        if isinstance(moment, datetime) and moment.utcoffset() is not None:
-            key = getattr(moment.tzinfo, "key", None)
-            if timezone is None and isinstance(key, str):
-                timezone = key
-            moment = _to_utc(moment)
-        self._set("_at", moment)
-        self._set("timezone", zone_name(timezone))
-        self._set("_instant", self._find())
-
-    @property
-    def at(self) -> datetime | timedelta:
-        """The moment: aware in UTC, or naive in :attr:`timezone`; a timedelta while the delay is not bound."""
-        return self._at
+            raise InvalidTrigger(
+                f"at must be a datetime, a text such as '2027-01-01 09:00' or a timedelta, not {at!r}",
+                field="at",
+            )
+        zone = None if timezone is None else canonical(timezone)
+        self._set("at", moment)
+        self._set("timezone", zone)
+        self._set("_instant", _find(moment, zone))
 
     @property
     def delay(self) -> timedelta | None:
         """The delay while it is not bound, else ``None``."""
-        return self._at if isinstance(self._at, timedelta) else None
+        return self.at if isinstance(self.at, timedelta) else None
 
     @property
     def note(self) -> Note | None:
         """``"gap"`` if the clock never reads the naive time asked for, ``"fold"`` if it does so twice."""
-        if isinstance(self._at, timedelta) or self._at.tzinfo is not None:
+        if isinstance(self.at, timedelta) or self.at.tzinfo is not None:
             return None
-        readings = len(timeline(self.timezone).instants_of(_reading(self._at)))
+        readings = len(timeline(self.timezone).instants_of(_reading(self.at)))
         return "gap" if readings == 0 else "fold" if readings > 1 else None
 
     def next_us(self, after: int) -> int | None:
         instant = self._instant
-        if isinstance(self._at, timedelta):
+        if isinstance(self.at, timedelta):
             instant += after
             return instant if instant <= MAX_INSTANT else None
         return instant if instant > after else None
 
     def bound(self, now: int, timezone: str, starting: int | None = None) -> Self:
-        if isinstance(self._at, timedelta):
+        if isinstance(self.at, timedelta):
             instant = (now if starting is None else starting) + self._instant
             if instant > MAX_INSTANT:
                 raise InvalidTrigger("the delay ends after the year 9999", field="at")
             return type(self)(to_datetime(instant), timezone=self.timezone or timezone)
         if self.timezone is not None:
             return self
-        if self._at.tzinfo is None:
-            return type(self)(self._at, timezone=timezone)
+        if self.at.tzinfo is None:
+            return type(self)(self.at, timezone=timezone)
         # The instant is fixed and the zone only shows it; reading everything again would double the cost of a job.
         shown = object.__new__(type(self))
-        shown._set("_at", self._at)
+        shown._set("at", self.at)
         shown._set("timezone", canonical(timezone))
         shown._set("_instant", self._instant)
         return shown
 
     def describe(self, lang: Lang = "en") -> str:
         check_lang(lang)
-        if isinstance(self._at, timedelta):
-            return describe_delay(self._at // _MICROSECOND, lang)
-        shown = self._at
+        if isinstance(self.at, timedelta):
+            return describe_delay(self.at // _MICROSECOND, lang)
+        shown = self.at
         if shown.tzinfo is not None:
             shown = EPOCH_NAIVE + timedelta(
                 microseconds=self._instant + timeline(self.timezone).at(self._instant).offset
@@ -124,44 +121,44 @@ class Once(BuiltIn):
         return describe_once(shown, self.timezone, lang)
 
     def to_json(self) -> dict[str, JSON]:
-        if isinstance(self._at, timedelta):
-            return {"type": self.type_name, "delay": self._at // _MICROSECOND, "timezone": self.timezone}
+        if isinstance(self.at, timedelta):
+            return {"type": self.type_name, "delay": self.at // _MICROSECOND, "timezone": self.timezone}
         form: dict[str, JSON] = {
             "type": self.type_name,
-            "at": self._at.isoformat(),
+            "at": self.at.isoformat(),
             "timezone": self.timezone,
         }
-        if self._at.fold:
+        if self.at.fold:
             form["fold"] = 1
         return form
 
-    def _find(self) -> int:
-        """Return the instant; for a delay its length, at least 1 us, so that the answer is strictly later."""
-        at = self._at
-        if isinstance(at, timedelta):
-            return max(1, at // _MICROSECOND)
-        if at.tzinfo is not None:
-            instant = from_datetime(at)
-        else:
-            line, reading = timeline(self.timezone), _reading(at)
-            both = line.instants_of(reading)
-            instant = both[-1] if at.fold and both else line.first_at(reading)
-        if not MIN_INSTANT <= instant <= MAX_INSTANT:
-            raise InvalidTrigger(f"at must lie between the years 1 and 9999, not {at}", field="at")
-        return instant
-
     def _arguments(self) -> dict[str, object]:
-        at = self._at
+        at = self.at
         # A text shows better, yet cannot carry a fold.
         shown = at if isinstance(at, timedelta) or at.fold else at.isoformat(" ")
         return {"at": shown} if self.timezone is None else {"at": shown, "timezone": self.timezone}
 
     def _identity(self) -> tuple[object, ...]:
         # Datetimes compare without their fold, texts with nothing left out.
-        at = self._at
+        at = self.at
         if isinstance(at, timedelta):
             return "delay", at // _MICROSECOND, self.timezone
         return at.isoformat(), at.fold, self.timezone
+
+
+def _find(at: datetime | timedelta, timezone: str | None) -> int:
+    """Return the instant; for a delay its length, at least 1 us, so that the answer is strictly later."""
+    if isinstance(at, timedelta):
+        return max(1, at // _MICROSECOND)
+    if at.tzinfo is not None:
+        instant = from_datetime(at)
+    else:
+        line, reading = timeline(timezone), _reading(at)
+        both = line.instants_of(reading)
+        instant = both[-1] if at.fold and both else line.first_at(reading)
+    if not MIN_INSTANT <= instant <= MAX_INSTANT:
+        raise InvalidTrigger(f"at must lie between the years 1 and 9999, not {at}", field="at")
+    return instant
 
 
 def _reading(naive: datetime) -> int:
