@@ -25,8 +25,6 @@ Every method raises :class:`~asched.StoreUnavailable` when the store cannot be r
 has happened, or (``claim``, ``finish``) calling again with the same tokens finds out.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from enum import IntEnum, StrEnum
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -220,6 +218,15 @@ class Claimed(NamedTuple):
     """Of a waiting run that started: when it was due at first. Its timer tells only when this attempt was."""
 
 
+class Note(NamedTuple):
+    """Progress and log lines of a running attempt. They replace what was noted for the run before."""
+
+    token: int
+    done: float | None
+    total: float | None
+    log: tuple[str, ...]
+
+
 class Finish(NamedTuple):
     """The end of an attempt, and what becomes of its run: a final status, or ``RETRYING``/``PENDING`` at ``due``."""
 
@@ -235,15 +242,6 @@ class Finish(NamedTuple):
     counts: bool = True
     """False: the attempt was interrupted and its number is used again."""
     note: Note | None = None
-
-
-class Note(NamedTuple):
-    """Progress and log lines of a running attempt. They replace what was noted for the run before."""
-
-    token: int
-    done: float | None
-    total: float | None
-    log: tuple[str, ...]
 
 
 class Live(NamedTuple):
@@ -472,6 +470,16 @@ class Totals(NamedTuple):
     """Of the jobs that have run."""
 
 
+class Limits(NamedTuple):
+    """How much a store remembers."""
+
+    history: int = 10_000
+    retention: float = 7 * 86_400.0
+    """Seconds."""
+    dead_letters: int = 500
+    kept_per_job: int = 20
+
+
 JobPage: TypeAlias = tuple[list[JobRecord], str | None]
 RunPage: TypeAlias = tuple[list[RunRecord], str | None]
 
@@ -688,16 +696,6 @@ class Store(Protocol):
         declared.
         """
         ...
-
-
-class Limits(NamedTuple):
-    """How much a store remembers."""
-
-    history: int = 10_000
-    retention: float = 7 * 86_400.0
-    """Seconds."""
-    dead_letters: int = 500
-    kept_per_job: int = 20
 
 
 class TransactionalStore(Store, Protocol):
