@@ -1,7 +1,5 @@
 """What happened, told after the store has committed it."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import logging
@@ -54,14 +52,14 @@ Hook = Callable[[Event], Awaitable[None] | None]
 class Subscription:
     """An endless iterator over the events since it was made. Dropping it, or ``aclose()``, ends it."""
 
-    def __init__(self, leave: Callable[[Subscription], None]) -> None:
+    def __init__(self, leave: "Callable[[Subscription], None]") -> None:
         self._leave = leave
         self._events: deque[Event] = deque()
         self._dropped = 0
         self._ready = asyncio.Event()
         self._closed = False
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> "Subscription":
         return self
 
     async def __anext__(self) -> Event:

@@ -7,9 +7,9 @@ import re
 __all__ = ["masked"]
 
 # The user has no colon: were both parts able to hold them, a long row of colons would take quadratic time.
-_CREDENTIALS = re.compile(r"(?<=://)[^:/\s'\"<>@]*:[^/\s'\"<>]*@")
+_CREDENTIALS = r"(?<=://)[^:/\s'\"<>@]*:[^/\s'\"<>]*@"
 
 
 def masked(text: str) -> str:
     """Return the text with the user and password of every URL in it replaced by ``***``. O(length)."""
-    return _CREDENTIALS.sub("***@", text) if "://" in text else text
+    return re.sub(_CREDENTIALS, "***@", text) if "://" in text else text

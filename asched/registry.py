@@ -5,8 +5,6 @@ The name is ``module:qualname``. What runs as ``__main__`` is called by the name
 or a callable object has no such name; in memory it gets one for as long as the process lives.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import os.path

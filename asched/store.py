@@ -25,8 +25,6 @@ Every method raises :class:`~asched.StoreUnavailable` when the store cannot be r
 has happened, or (``claim``, ``finish``) calling again with the same tokens finds out.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from enum import IntEnum, StrEnum
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -497,6 +495,16 @@ class Totals(NamedTuple):
     """Of the jobs that have run."""
 
 
+class Limits(NamedTuple):
+    """How much a store remembers."""
+
+    history: int = 10_000
+    retention: float = 7 * 86_400.0
+    """Seconds."""
+    dead_letters: int = 500
+    kept_per_job: int = 20
+
+
 JobPage: TypeAlias = tuple[list[JobRecord], str | None]
 RunPage: TypeAlias = tuple[list[RunRecord], str | None]
 
@@ -713,16 +721,6 @@ class Store(Protocol):
         declared.
         """
         ...
-
-
-class Limits(NamedTuple):
-    """How much a store remembers."""
-
-    history: int = 10_000
-    retention: float = 7 * 86_400.0
-    """Seconds."""
-    dead_letters: int = 500
-    kept_per_job: int = 20
 
 
 class TransactionalStore(Store, Protocol):

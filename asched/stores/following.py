@@ -1,7 +1,5 @@
 """How nodes of one process hear of what others do: hints to look at the store, and the feed of changes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable

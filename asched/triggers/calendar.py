@@ -15,7 +15,7 @@ from asched.triggers.wallclock import WallClock, clock, read_time, zone_name
 
 __all__ = ["Daily", "Hourly", "Weekly"]
 
-_MINUTE = re.compile(r"(?::(\d{2})|(\d{1,2}))", re.ASCII)
+_MINUTE = r"(?a)(?::(\d{2})|(\d{1,2}))"
 _EVERY_DAY = frozenset(range(7))
 _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -143,7 +143,7 @@ class Weekly(WallClock):
 
 def _read_minute(minute: object) -> int:
     if isinstance(minute, str):
-        match = _MINUTE.fullmatch(minute)
+        match = re.fullmatch(_MINUTE, minute)
         number = int(match[1] or match[2]) if match else -1
     else:
         number = minute if isinstance(minute, int) and not isinstance(minute, bool) else -1

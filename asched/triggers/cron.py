@@ -4,8 +4,6 @@ Sources: Debian's crontab(5) and cron(8) for day-of-month OR day-of-week, the st
 Quartz for L, W and #.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ is asked as seldom as possible, and checked: an answer that does not move on wou
 circle.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 

@@ -5,8 +5,6 @@ of segments, each with one offset from UTC, and reading the clock is one additio
 microseconds since 1970-01-01 00:00 of the wall clock; instants are microseconds UTC.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from typing import NamedTuple

@@ -14,7 +14,7 @@ from asched.triggers.zones import canonical
 __all__ = ["WallClock", "clock", "read_time", "zone_name"]
 
 # fullmatch, never `$`: that one lets a trailing newline pass.
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_TIME = r"(?a)([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?"
 
 
 class WallClock(BuiltIn):
@@ -43,7 +43,7 @@ def zone_name(timezone: str | None) -> str | None:
 
 def read_time(time: object) -> tuple[int, int, int]:
     """Return hour, minute and second of ``HH:MM`` or ``HH:MM:SS``."""
-    match = _TIME.fullmatch(time) if isinstance(time, str) else None
+    match = re.fullmatch(_TIME, time) if isinstance(time, str) else None
     if match is None:
         raise InvalidTrigger(
             f"time must be 'HH:MM' or 'HH:MM:SS' between '00:00' and '23:59:59', each part with two digits, "

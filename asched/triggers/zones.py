@@ -18,7 +18,7 @@ __all__ = ["canonical", "zone"]
 # zoneinfo would read these files, yet each stands for what the host is set to or counts leap seconds.
 _NOT_ZONES = ("localtime", "posixrules", "posix/", "right/")
 
-_OFFSET_NAME = re.compile(r"(?:(UTC|GMT)\s*)?([+-])(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
+_OFFSET_NAME = r"(?i)(?:(UTC|GMT)\s*)?([+-])(\d{1,2})(?::?(\d{2}))?"
 
 _LONGEST_NAME = 100
 
@@ -96,7 +96,7 @@ def _refusal(name: str) -> str:
         )
     if name in ("Z", "z"):
         return f"timezone {shown}: write 'UTC'"
-    offset = _OFFSET_NAME.fullmatch(name.strip())
+    offset = re.fullmatch(_OFFSET_NAME, name.strip())
     if offset is not None:
         return _offset_refusal(shown, offset)
     near = _suggestions(name)
