@@ -6,8 +6,9 @@ heap is known to be sorted, what is due is a slice of it, for a tenth of what po
 belong at the end makes it an ordinary heap until it is next filled or sorted.
 
 A replaced or discarded item leaves its entry in the heap: removing it would cost O(n), skipping it at the top
-costs O(log n) once. As long as there are as many entries as items, none is stale and none need be looked at. An item that is moved in a loop could fill the heap with such entries, so it is rebuilt when
-they outnumber the live ones (``test_stale_entries_stay_below_the_live_ones``).
+costs O(log n) once. As long as there are as many entries as items, none is stale and none need be looked at. An item
+that is moved in a loop could fill the heap with such entries, so it is rebuilt when they outnumber the live ones
+(``test_stale_entries_stay_below_the_live_ones``).
 """
 
 from __future__ import annotations

@@ -862,7 +862,9 @@ async def test_a_node_that_only_polls_misses_nothing(opened: Callable[..., Any],
         store = await opened(listen=False)
         for number in range(5):
             payload = f'[["job-{number}"], {{}}]'.encode()
-            await store.put_jobs(PutMode.INSERT, [item(spec(f"job-{number}", payload=payload, max_runs=1), CLOCK.now())])
+            await store.put_jobs(
+                PutMode.INSERT, [item(spec(f"job-{number}", payload=payload, max_runs=1), CLOCK.now())]
+            )
 
             async with asyncio.timeout(10):
                 assert f"job-{number}" == await begun.get()
