@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from weakref import ref
 
 from asched.errors import InvalidArgument
@@ -59,7 +59,7 @@ class Subscription:
         self._ready = asyncio.Event()
         self._closed = False
 
-    def __aiter__(self) -> "Subscription":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:

@@ -140,7 +140,7 @@ when it was claimed. Most runs are nothing else until they are a `_Plain`; it co
 
 
 class _Run:
-    """A run that waits, was retried, failed, left a note, or is looked at while it executes."""
+    """A run of which there is more to keep: it waits, was retried, failed, or left a note."""
 
     __slots__ = (
         "attempt",

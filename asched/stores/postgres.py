@@ -392,7 +392,7 @@ class PostgresStore:
 
     # Jobs
 
-    async def put_jobs(self, mode: PutMode, rows: Sequence[PutRow], connection: object | None = None) -> list[Put]:
+    async def put_jobs(self, mode: PutMode, items: Sequence[PutRow], connection: object | None = None) -> list[Put]:
         """As the contract says.
 
         Args:
@@ -403,14 +403,14 @@ class PostgresStore:
             InvalidArgument: The connection is none of asyncpg's, not in a transaction, or leads to a database that does
                 not hold this schema.
         """
-        items = list(map(PutItem._make, rows))
-        functions = {item.spec.func for item in items}
+        named = list(map(PutItem._make, items))
+        functions = {item.spec.func for item in named}
         schedule = self._schedule
         if any(name not in schedule.functions for name in functions):
             await self._steps_lane.run(lambda own: schedule.add_functions(own, functions))
         if connection is not None:
-            return await self._put_inside(_checked(connection), mode, items)
-        return await self._step(self._steps_lane, lambda step: step.put_jobs(mode, items), begin=False)
+            return await self._put_inside(_checked(connection), mode, named)
+        return await self._step(self._steps_lane, lambda step: step.put_jobs(mode, named), begin=False)
 
     async def _put_inside(self, connection: Connection, mode: PutMode, items: Sequence[PutItem]) -> list[Put]:
         import asyncpg
@@ -485,15 +485,15 @@ class PostgresStore:
             lambda connection: Pages(self._schedule, connection).window(epoch, info, until, limit)
         )
 
-    async def claim(self, epoch: int, rows: Sequence[ClaimRow]) -> list[Claimed]:
-        if not rows:
+    async def claim(self, epoch: int, claims: Sequence[ClaimRow]) -> list[Claimed]:
+        if not claims:
             return []
-        claims = list(map(Claim._make, rows))
+        named = list(map(Claim._make, claims))
         answers: dict[int, Claimed] = {}
         taken: set[int] = set()
         plain: list[Claim] = []
         others: list[Claim] = []
-        for claim in claims:
+        for claim in named:
             timer_id = claim.timer.id
             if timer_id not in taken and is_plain_start(claim):
                 plain.append(claim)
@@ -506,7 +506,7 @@ class PostgresStore:
                 return []
             if left:
                 unanswered = {claim.token for claim in (*left, *others)}
-                others = [claim for claim in claims if claim.token in unanswered]
+                others = [claim for claim in named if claim.token in unanswered]
         if others:
             found = await self._step(
                 self._loop_lane, lambda step: step.claim(epoch, others), epoch, begin=False, patient=None
@@ -515,7 +515,7 @@ class PostgresStore:
                 return []
             # The lease may have run out between the two; what had been started by then stands.
             answers.update(zip((claim.token for claim in others), found, strict=False))
-        return [answers.get(claim.token) or Claimed(Grant.STALE, claim.token) for claim in claims]
+        return [answers.get(claim.token) or Claimed(Grant.STALE, claim.token) for claim in named]
 
     async def _claim_plain(
         self, connection: Connection, epoch: int, claims: list[Claim], answers: dict[int, Claimed]
@@ -583,23 +583,23 @@ class PostgresStore:
                 answers[token] = Claimed(Grant.STALE, token, next=following)
         return left
 
-    async def finish(self, epoch: int, rows: Sequence[FinishRow]) -> tuple[list[bool | None], list[Timer]]:
-        if not rows:
+    async def finish(self, epoch: int, ends: Sequence[FinishRow]) -> tuple[list[bool | None], list[Timer]]:
+        if not ends:
             return [], []
-        ends = list(map(Finish._make, rows))
+        named = list(map(Finish._make, ends))
 
         async def work(connection: Connection, patient: bool) -> tuple[dict[int, int], list[Timer], News, set[int]]:
             left: set[int] = set()
             if not patient:
-                tokens = [end.token for end in ends]
+                tokens = [end.token for end in named]
                 left = {row[0] for row in await connection.fetch(self._sql("hold_free_timers"), tokens, epoch)}
-            return *await self._finish(connection, epoch, [end for end in ends if end.token not in left]), left
+            return *await self._finish(connection, epoch, [end for end in named if end.token not in left]), left
 
         accepted, timers, news, left = await self._transaction(self._ends_lane, work, patient=None)
         self._publish_runs(accepted.values())
         self._tell(news)
         # Of two ends with one token the first counts.
-        return [None if end.token in left else accepted.pop(end.token, None) is not None for end in ends], timers
+        return [None if end.token in left else accepted.pop(end.token, None) is not None for end in named], timers
 
     async def _finish(
         self, connection: Connection, epoch: int, ends: Sequence[Finish]

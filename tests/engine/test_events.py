@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 
@@ -217,6 +218,19 @@ async def test_events_come_after_the_commit(scheduler: Scheduler, clock: Virtual
         await clock.sleep_until(at(35))
 
     assert [RunStatus.SUCCEEDED] * 3 == seen
+
+
+async def test_a_subscription_that_was_dropped_without_a_word_no_longer_costs_anything() -> None:
+    bus = EventBus()
+    subscription = bus.subscribe()
+    other = bus.subscribe()
+    await other.aclose()
+    assert bus.wanted
+
+    del subscription
+    gc.collect()
+
+    assert not bus.wanted
 
 
 async def test_closed_subscription_no_longer_costs_anything() -> None:

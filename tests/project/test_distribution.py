@@ -12,8 +12,11 @@ import venv
 import zipfile
 from email.parser import Parser
 from pathlib import Path, PurePosixPath
+from typing import ForwardRef
 
 import pytest
+
+from asched import events, model, registry, store, views
 
 # One worker builds for all of this file.
 pytestmark = pytest.mark.xdist_group("distribution")
@@ -107,6 +110,26 @@ def test_core_depends_on_three_packages_and_all_is_the_sum_of_the_other_extras(w
 def test_importing_asched_loads_only_the_core_though_every_extra_is_installed(tmp_path: Path) -> None:
     # Here all drivers are installed: an import that is merely guarded by try would succeed, and be seen.
     assert foreign_modules(sys.executable, tmp_path) <= CORE
+
+
+def test_named_tuples_that_every_import_makes_are_made_of_types() -> None:
+    # A text in their place is compiled at each import: under "from __future__ import annotations" all of them are.
+    made = [
+        named
+        for module in (store, model, views, events, registry)
+        for named in vars(module).values()
+        if isinstance(named, type) and hasattr(named, "_fields") and named.__module__ == module.__name__
+    ]
+    assert len(made) > 30
+
+    texts = [
+        (named.__name__, name)
+        for named in made
+        for name, kind in named.__annotations__.items()
+        if isinstance(kind, ForwardRef | str)
+    ]
+
+    assert texts == [("JobSpec", "trigger")], "the one that would import in a circle"
 
 
 @pytest.mark.slow
