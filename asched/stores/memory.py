@@ -1205,12 +1205,13 @@ class MemoryStore:
     # Records
 
     def _list(self, run: _Run, job: _Job) -> None:
-        """Put an ended run into the total history and among the last of its job, and forget what is too much."""
+        """Give an ended run its place in the order of ends."""
         self._turn = run.turn = self._turn + 1
         run.listed = True
         self._keep(job, run, run.id)
 
     def _keep(self, job: _Job, kept: _Kept, run_id: int) -> None:
+        """Put what is kept of an ended run into the total history and among the last of its job; forget the oldest."""
         recent = job.recent
         most = self._limits.kept_per_job
         if len(recent) < most:
