@@ -38,10 +38,7 @@ Chance = Callable[[], float]
 
 def instant_after(spec: JobSpec, planned: int) -> int | None:
     """Return the job's next planned instant after ``planned``; ``None`` past its end."""
-    upcoming = next_instant(spec.trigger, planned)
-    if upcoming is not None and spec.until is not None and upcoming > spec.until:
-        return None
-    return upcoming
+    return _next(spec.trigger, planned, spec.until)
 
 
 def first_instant(spec: JobSpec, now: int) -> int | None:
@@ -56,8 +53,12 @@ def first_between(trigger: Trigger, now: int, starting: int | None, until: int |
     else:
         # A one-shot "now" (a delay of 0) is still to come; every other trigger answers strictly later.
         after = now - 1 if isinstance(trigger, Once) else now
-    first = next_instant(trigger, after)
-    return None if first is None or (until is not None and first > until) else first
+    return _next(trigger, after, until)
+
+
+def _next(trigger: Trigger, after: int, until: int | None) -> int | None:
+    upcoming = next_instant(trigger, after)
+    return None if upcoming is None or (until is not None and upcoming > until) else upcoming
 
 
 def jittered(spec: JobSpec, planned: int | None, chance: Chance) -> int | None:
@@ -77,9 +78,7 @@ def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance)
     if attempt:
         return Claim(timer, token, True, planned, due)
     jitter = spec.policy.jitter
-    upcoming = next_instant(spec.trigger, planned)
-    if upcoming is not None and spec.until is not None and upcoming > spec.until:
-        upcoming = None
+    upcoming = _next(spec.trigger, planned, spec.until)
     # An instant with jitter has passed only when the latest moment it could draw has.
     passed = now - int(jitter * SECOND) if jitter else now
     if (upcoming is None or upcoming > passed) and due >= watched_since:

@@ -22,7 +22,7 @@ from asched.model import Backoff, CatchUp, JobSpec, RunStatus
 from asched.runner import Runner
 from asched.store import Claim, ClaimRow, Gap, Timer
 from asched.stores import MemoryStore
-from asched.triggers import Interval
+from asched.triggers import Interval, Trigger
 
 # Worlds in which, between them, every rule below is at work.
 WORLDS = range(40)
@@ -106,15 +106,12 @@ def a_downtime_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
 
 
 def jobs_end_six_hours_before_until(patch: pytest.MonkeyPatch) -> None:
-    after = asched.planner.instant_after
+    following = asched.planner._next
 
-    def broken(spec: JobSpec, planned: int) -> int | None:
-        upcoming = after(spec, planned)
-        return (
-            None if spec.until is not None and upcoming is not None and upcoming > spec.until - DAY // 4 else upcoming
-        )
+    def broken(trigger: Trigger, after: int, until: int | None) -> int | None:
+        return following(trigger, after, None if until is None else until - DAY // 4)
 
-    patch.setattr(asched.planner, "instant_after", broken)
+    patch.setattr(asched.planner, "_next", broken)
 
 
 def retries_wait_a_millisecond_more(patch: pytest.MonkeyPatch) -> None:
