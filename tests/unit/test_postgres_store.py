@@ -624,6 +624,9 @@ async def rows_read(store: PostgresStore, direct: asyncpg.Connection) -> Counter
     for lane in (store._loop_lane, store._ends_lane, store._steps_lane):
         await lane.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
         await lane.run(lambda connection: connection.execute("SELECT 1"))
+    # What this connection has read counts as well, once it is told: at once, or it would be told in between.
+    await direct.execute("SELECT pg_stat_force_next_flush()")
+    await direct.execute("SELECT 1")
     rows = await direct.fetch(
         "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = $1",
         store.schema,
