@@ -7,9 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 from support.conductor import (
-    LEASE,
     Piece,
     assert_all_is_well,
     freeze,
@@ -21,6 +21,7 @@ from support.conductor import (
     restart,
 )
 from support.place import Place
+from support.processes import until
 from support.proxy import proxy_to
 
 from asched.store import TOKEN_BITS
@@ -110,22 +111,40 @@ async def test_clocks_an_hour_apart_change_nothing(place: Place, tmp_path: Path)
 
 
 async def test_a_claim_whose_answer_comes_after_the_lease_starts_nothing(place: Place, tmp_path: Path) -> None:
+    async def exists(rows: str) -> bool:
+        return bool(await place.effects.rows(f"SELECT FROM {rows}"))
+
     async with proxy_to(*place.address) as proxy:
-        each = ({"store": place.through(proxy.port)}, {})
+        cut_off = {
+            "store": place.through(proxy.port, application_name=place.schema),
+            # No job of these is lost with its node.
+            "functions": ("note_in_thread", "fail_now_and_then"),
+        }
         piece = Piece(jobs=40, seconds=6)
-        async with nodes_playing(piece, place.effects, tmp_path, 0, place.url(), each) as conductor:
-            await asyncio.sleep(2.5)
-            # The server goes on to take claims of this node, which hears of none until others have taken over. If it
-            # was a look at the window that got no answer, nothing was claimed: then once more.
-            held = f"SELECT FROM {place.schema}.run WHERE epoch = {conductor.nodes[0].epoch}"
-            proxy.stall_answers()
-            await asyncio.sleep(0.2)
-            while not await place.effects.rows(held):
-                proxy.heal()
-                await asyncio.sleep(0.1)
+        async with nodes_playing(piece, place.effects, tmp_path, 0, place.url(), (cut_off, {})) as conductor:
+            node, other = conductor.nodes
+
+            async def is_gone() -> bool:
+                return not await exists(f"{place.schema}.node WHERE epoch = {node.epoch}")
+
+            await until(lambda: exists(f"effect WHERE node = '{node.orders.name}'"))
+            # The other one may not be faster. Nobody can write a claim down: the next one waits within the server.
+            other.freeze()
+            blocker = await asyncpg.connect(place.server)
+            async with blocker.transaction():
+                await blocker.execute(f"LOCK TABLE {place.schema}.run IN SHARE MODE")
+                await until(
+                    lambda: exists(
+                        f"pg_stat_activity WHERE application_name = '{place.schema}' AND wait_event_type = 'Lock' "
+                        "AND query LIKE 'WITH me AS %'"
+                    )
+                )
                 proxy.stall_answers()
-                await asyncio.sleep(0.2)
-            await asyncio.sleep(2.5 * LEASE)
+            await blocker.close()
+            # It is taken, and its node hears of it when the other has taken over.
+            await until(lambda: exists(f"{place.schema}.run WHERE epoch = {node.epoch}"))
+            other.thaw()
+            await until(is_gone)
             proxy.heal()
             await conductor.come_to_an_end()
             verdict = await conductor.judge()
