@@ -546,7 +546,7 @@ class Scheduler:
         bound = trigger.bound(now, self.timezone, starting)
         if isinstance(bound, Interval) and bound.step_us < _SHORT_INTERVAL:
             log.warning("%s: an interval this short keeps the event loop busy", bound.describe())
-        elif isinstance(bound, Once) and isinstance(bound.at, datetime) and bound.at.tzinfo is None and bound.note:
+        elif isinstance(bound, Once) and bound.note is not None:
             log.warning("%r lies in a clock change (%s); it runs at %s", trigger, bound.note, bound.at)
         return bound
 

@@ -536,8 +536,7 @@ class MemoryStore:
         self._set_timer(job, planned, due)
         if self._feed is not None:
             self._changed(ChangeKind.JOB, spec.id)
-        timer = None if paused or planned is None else _new(Timer, (serial, job.rev, job.due, planned, spec, 0, None))
-        return _new(Put, (_ADDED, self._record(job), timer))
+        return _new(Put, (_ADDED, self._record(job), None if paused else job.timer))
 
     def _replace(self, job: _Job, spec: JobSpec, item: PutItem, now: int, paused: bool, replan: bool) -> None:
         self._drop_timer(job)
@@ -827,8 +826,7 @@ class MemoryStore:
         job.active += (token,)
         if self._feed is not None:
             self._changed(ChangeKind.RUN, token)
-        following = None if job.planned is None else job.timer
-        return _STARTED, token, token, fence, following, cancels, 0
+        return _STARTED, token, token, fence, job.timer, cancels, 0
 
     def _pass_or_start(self, node: _Node, job: _Job, claim: Claim, now: int) -> ClaimedRow:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -1021,9 +1019,9 @@ class MemoryStore:
 
     async def annotate(self, epoch: int, notes: Sequence[Note]) -> None:
         node = self._nodes.get(epoch)
+        if node is None:
+            return
         for note in notes:
-            if node is None:
-                break
             self._unfold(node, note.token)
             run = node.live.get(note.token)
             if run is not None:

@@ -12,14 +12,12 @@ from asched.triggers.base import JSON, BuiltIn, Lang, check_lang
 from asched.triggers.describe import describe_delay, describe_once
 from asched.triggers.plan import Note
 from asched.triggers.timeline import EPOCH_NAIVE, MIN_INSTANT, timeline
+from asched.triggers.wallclock import zone_name
 from asched.triggers.zones import canonical
 
 __all__ = ["Once"]
 
-_FORM = re.compile(
-    r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2}(?::?\d{2})?)?)?",
-    re.ASCII,
-)
+_FORM = r"(?a)\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2}(?::?\d{2})?)?)?"
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -67,7 +65,7 @@ class Once(BuiltIn):
                 f"at must be a datetime, a text such as '2027-01-01 09:00' or a timedelta, not {at!r}",
                 field="at",
             )
-        zone = None if timezone is None else canonical(timezone)
+        zone = zone_name(timezone)
         self._set("at", moment)
         self._set("timezone", zone)
         self._set("_instant", _find(moment, zone))
@@ -182,7 +180,7 @@ def _checked_delay(delay: timedelta) -> timedelta:
 
 def _read_text(text: str) -> datetime:
     remedy = "write 'YYYY-MM-DD HH:MM[:SS]', with 'Z' or an offset such as '+02:00' if it is no time of the zone"
-    if not _FORM.fullmatch(text):
+    if not re.fullmatch(_FORM, text):
         raise InvalidTrigger(f"at {text[:80]!r} is not a date and time; {remedy}", field="at")
     try:
         return datetime.fromisoformat(text)

@@ -13,7 +13,8 @@ from asched.triggers.zones import canonical
 
 __all__ = ["WallClock", "clock", "read_time", "zone_name"]
 
-# fullmatch, never `$`: that one lets a trailing newline pass.
+# fullmatch, never `$`: that one lets a trailing newline pass. A text, which re compiles when it is first used and
+# remembers: compiling the patterns of all triggers was a part of every import.
 _TIME = r"(?a)([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?"
 
 

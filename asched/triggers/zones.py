@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from functools import lru_cache
-from typing import NoReturn
 
 from asched.errors import InvalidTrigger
 
@@ -31,7 +30,7 @@ def zone(name: str) -> dt.tzinfo:
     Raises:
         InvalidTrigger: There is no such zone. The message suggests one where it can.
     """
-    return _load(name if isinstance(name, str) else _refuse_type(name))[1]
+    return _load(_text(name))[1]
 
 
 def canonical(name: str) -> str:
@@ -40,11 +39,15 @@ def canonical(name: str) -> str:
     Raises:
         InvalidTrigger: There is no such zone.
     """
-    return _load(name if isinstance(name, str) else _refuse_type(name))[0]
+    return _load(_text(name))[0]
 
 
-def _refuse_type(name: object) -> NoReturn:
-    raise InvalidTrigger(f"timezone must be the name of a zone such as 'Europe/Paris', not {name!r}", field="timezone")
+def _text(name: object) -> str:
+    if not isinstance(name, str):
+        raise InvalidTrigger(
+            f"timezone must be the name of a zone such as 'Europe/Paris', not {name!r}", field="timezone"
+        )
+    return name
 
 
 @lru_cache(maxsize=1024)

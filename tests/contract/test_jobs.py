@@ -72,6 +72,13 @@ async def test_a_job_added_paused_or_without_a_future_has_no_timer(store: Store,
     assert (await job(store, "finished")).status is JobStatus.FINISHED
 
 
+async def test_a_job_with_an_occurrence_and_no_instant_to_act_has_no_timer(store: Store, node: Actor) -> None:
+    [put] = await store.put_jobs(PutMode.INSERT, [item(spec("a"), None, planned=T0)])
+
+    assert put.timer is None
+    assert await node.due(FAR) == []
+
+
 async def test_answers_stand_in_the_order_of_the_items(store: Store) -> None:
     await store.put_jobs(PutMode.INSERT, [item(spec("b"))])
 
