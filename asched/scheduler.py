@@ -811,11 +811,11 @@ class Scheduler:
             if replan:
                 planned = self._first(spec.trigger, now, spec.starting, spec.until)
                 due = jittered(spec, planned, _chance)
-            item = PutItem(spec, planned, due, replan=replan, version=record.version)
-            [put] = await self.store.put_jobs(PutMode.UPDATE, (item,))
-            if put.status is PutStatus.MISSING or put.record is None:
+            row = (spec, planned, due, False, None, replan, record.version, ())
+            [put] = await self.store.put_jobs(_UPDATE, (row,))
+            if put.record is None:
                 raise JobNotFound(id)
-            if put.status is not PutStatus.CONFLICT:
+            if put.status is not _CONFLICT:
                 break
             # Somebody was faster. Without a version of the caller's the change is made to what is there now.
             record = put.record
@@ -1236,7 +1236,7 @@ class Scheduler:
 # A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
 _new = tuple.__new__
 # An enum's member is looked up through its class and a descriptor; a global is not.
-_API, _EXISTS = Origin.API, PutStatus.EXISTS
+_API, _UPDATE, _EXISTS, _CONFLICT = Origin.API, PutMode.UPDATE, PutStatus.EXISTS, PutStatus.CONFLICT
 _numbers = count(1)
 _BEFORE_ALL = -(2**62)
 # Runs that have not ended come first in a list; of those that have, the newest few tell what time it was.
@@ -1294,7 +1294,7 @@ def _check_text(value: str | None, field: str) -> str | None:
 def _only(job_id: str) -> Selection:
     if not _is_text(job_id):
         raise JobNotFound(job_id)
-    return Selection(ids=(job_id,))
+    return _new(Selection, ((job_id,), None, None))
 
 
 def _check_cursor(cursor: str | None) -> str | None:

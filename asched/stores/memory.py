@@ -461,23 +461,23 @@ class MemoryStore:
     def _put(self, mode: PutMode, item: PutItem, now: int) -> Put:
         spec = item.spec
         job = self._jobs.get(spec.id)
-        if mode is PutMode.DECLARE:
+        if mode is _DECLARE:
             return self._declare(job, item, now)
         if job is None:
-            if mode is PutMode.UPDATE:
+            if mode is _UPDATE:
                 return Put(PutStatus.MISSING, None, None)
             return self._add(item, now)
-        if mode is PutMode.INSERT:
+        if mode is _INSERT:
             return Put(PutStatus.EXISTS, self._record(job), None)
-        if mode is PutMode.KEEP:
+        if mode is _KEEP:
             return Put(PutStatus.KEPT, self._record(job), None)
-        if mode is PutMode.UPDATE:
+        if mode is _UPDATE:
             if item.version is not None and item.version != job.version:
                 return Put(PutStatus.CONFLICT, self._record(job), None)
             self._replace(job, spec, item, now, job.paused, item.replan)
         else:
             self._replace(job, spec, item, now, item.paused, replan=True)
-        return Put(PutStatus.REPLACED, self._record(job), None if job.paused else job.timer)
+        return Put(_REPLACED, self._record(job), None if job.paused else job.timer)
 
     def _declare(self, job: _Job | None, item: PutItem, now: int) -> Put:
         spec = item.spec
@@ -511,7 +511,7 @@ class MemoryStore:
 
     def _rename(self, job: _Job, job_id: str) -> None:
         old_id = job.spec.id
-        self._changed(ChangeKind.JOB_REMOVED, old_id)
+        self._changed(_JOB_REMOVED, old_id)
         self._jobs[job_id] = self._jobs.pop(old_id)
         self._in_order = None
         if old_id in self._ran:
@@ -535,7 +535,7 @@ class MemoryStore:
             self._pass(job, gap)
         self._set_timer(job, planned, due)
         if self._feed is not None:
-            self._changed(ChangeKind.JOB, spec.id)
+            self._changed(_JOB_CHANGED, spec.id)
         return _new(Put, (_ADDED, self._record(job), None if paused else job.timer))
 
     def _replace(self, job: _Job, spec: JobSpec, item: PutItem, now: int, paused: bool, replan: bool) -> None:
@@ -552,7 +552,7 @@ class MemoryStore:
         else:
             self._set_timer(job, job.planned, job.due)
         self._renew_timers(job)
-        self._changed(ChangeKind.JOB, spec.id)
+        self._changed(_JOB_CHANGED, spec.id)
 
     async def get_jobs(self, ids: Sequence[str]) -> list[JobRecord | None]:
         jobs = self._jobs
@@ -627,7 +627,7 @@ class MemoryStore:
         runs: list[Cancelled] = []
         for job in self._selected(which):
             self._remove(job)
-            if job.spec.origin is Origin.DECLARED:
+            if job.spec.origin is _DECLARED:
                 self._tombstones[job.spec.id] = job.spec.declaration
             for run in self._active_runs(job):
                 if run.token:
@@ -636,7 +636,7 @@ class MemoryStore:
                     self._end(run, RunStatus.CANCELLED, now, Reason.JOB_CANCELLED)
                     runs.append(Cancelled(run.id, RunStatus.CANCELLED, job_id=job.spec.id))
             ids.append(job.spec.id)
-        return Deleted(tuple(ids), tuple(runs))
+        return _new(Deleted, (tuple(ids), tuple(runs)))
 
     async def groups(self) -> list[tuple[str, int, int]]:
         jobs: Counter[str] = Counter()
@@ -665,7 +665,7 @@ class MemoryStore:
         job.version += 1
         job.updated = now
         job.rev += 1
-        self._changed(ChangeKind.JOB, job.spec.id)
+        self._changed(_JOB_CHANGED, job.spec.id)
 
     def _remove(self, job: _Job) -> None:
         del self._jobs[job.spec.id]
@@ -676,7 +676,7 @@ class MemoryStore:
         job.rev = -1
         for run in job.recent:
             self._forget(run)
-        self._changed(ChangeKind.JOB_REMOVED, job.spec.id)
+        self._changed(_JOB_REMOVED, job.spec.id)
 
     def _record(self, job: _Job) -> JobRecord:
         spec, planned = job.spec, job.planned
@@ -733,6 +733,8 @@ class MemoryStore:
         return ready
 
     def _waits(self, job: _Job) -> list[Timer]:
+        if not job.active:
+            return []
         return [self._waiting[run_id] for run_id in job.active if run_id in self._waiting]
 
     def _manual(self, timer: Timer) -> bool:
@@ -825,7 +827,7 @@ class MemoryStore:
         node.begun[token] = (job, planned, due, spec.payload, fence, now)
         job.active += (token,)
         if self._feed is not None:
-            self._changed(ChangeKind.RUN, token)
+            self._changed(_RUN_CHANGED, token)
         return _STARTED, token, token, fence, job.timer, cancels, 0
 
     def _pass_or_start(self, node: _Node, job: _Job, claim: Claim, now: int) -> ClaimedRow:
@@ -903,7 +905,7 @@ class MemoryStore:
         self._more(run).began = now
         node.live[token] = run
         job.last_run = now
-        self._changed(ChangeKind.RUN, run.id)
+        self._changed(_RUN_CHANGED, run.id)
         return Claimed(Grant.STARTED, token, run.id, run.fence, due=run.due)
 
     async def finish(self, epoch: int, ends: Sequence[FinishRow]) -> tuple[list[bool], list[Timer]]:
@@ -1026,7 +1028,7 @@ class MemoryStore:
             run = node.live.get(note.token)
             if run is not None:
                 _annotate(self._more(run), note)
-                self._changed(ChangeKind.RUN, run.id)
+                self._changed(_RUN_CHANGED, run.id)
 
     # The life of a run
 
@@ -1056,6 +1058,8 @@ class MemoryStore:
         return kept
 
     def _active_runs(self, job: _Job) -> list[_Run]:
+        if not job.active:
+            return []
         return [run for run in map(self._find, job.active) if run is not None]
 
     def _more(self, run: _Run) -> _More:
@@ -1071,7 +1075,7 @@ class MemoryStore:
         more = self._more(run)
         more.manual = manual
         more.queued = not manual
-        self._changed(ChangeKind.RUN, run_id)
+        self._changed(_RUN_CHANGED, run_id)
         return run
 
     def _give_back(self, run: _Run, now: int) -> list[Timer]:
@@ -1089,7 +1093,7 @@ class MemoryStore:
             return self._unqueue(job)
         run.token = run.epoch = 0
         run.status = status
-        self._changed(ChangeKind.RUN, run.id)
+        self._changed(_RUN_CHANGED, run.id)
         timer = self._wait_for(run, due, attempt)
         return [timer] if self._startable(run.job, timer) else []
 
@@ -1186,7 +1190,7 @@ class MemoryStore:
             open_gap.more.instants += gap.instants
             open_gap.more.last_due = gap.last
             open_gap.ended = self._clock.now()
-            self._changed(ChangeKind.RUN, open_gap.id)
+            self._changed(_RUN_CHANGED, open_gap.id)
             return
         self._serial += 1
         run = _Run(self._serial, job, gap.first, gap.first, None)
@@ -1225,7 +1229,7 @@ class MemoryStore:
         if len(self._history) > self._limits.history:
             self._unlist()
         if self._feed is not None:
-            self._changed(ChangeKind.RUN, run_id)
+            self._changed(_RUN_CHANGED, run_id)
 
     def _is_listed(self, kept: _Kept) -> bool:
         """Tell whether the run stands in the total history, and not only among the last of its job."""
@@ -1255,7 +1259,7 @@ class MemoryStore:
         if job is None:
             self._drop(kept)
             return
-        lasting = job.planned is not None or job.spec.origin is Origin.DECLARED or job.active
+        lasting = job.planned is not None or job.spec.origin is _DECLARED or job.active
         if lasting and job.recent and _turn(kept) >= _turn(job.recent[0]):
             return
         self._drop(kept)
@@ -1280,7 +1284,7 @@ class MemoryStore:
         assert run.more is not None
         run.more.dead = False
         self._forget(run)
-        self._changed(ChangeKind.RUN, run_id)
+        self._changed(_RUN_CHANGED, run_id)
         return True
 
     def _record_attempt(
@@ -1386,7 +1390,9 @@ class MemoryStore:
 
 # An enum's member is looked up through its class and a descriptor; a global is not.
 _STARTED, _SUCCEEDED, _RUNNING, _API = Grant.STARTED, RunStatus.SUCCEEDED, RunStatus.RUNNING, Origin.API
-_INSERT, _ADDED = PutMode.INSERT, PutStatus.ADDED
+_INSERT, _KEEP, _UPDATE, _DECLARE = PutMode.INSERT, PutMode.KEEP, PutMode.UPDATE, PutMode.DECLARE
+_ADDED, _REPLACED, _DECLARED = PutStatus.ADDED, PutStatus.REPLACED, Origin.DECLARED
+_JOB_CHANGED, _JOB_REMOVED, _RUN_CHANGED = ChangeKind.JOB, ChangeKind.JOB_REMOVED, ChangeKind.RUN
 _JOB_ID: Final = 2
 _FUNC: Final = 3
 _JOB_SERIAL: Final = 4
