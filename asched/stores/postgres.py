@@ -332,12 +332,14 @@ class PostgresStore:
     # Nodes
 
     async def register(self, info: NodeInfo) -> int:
-        lease = int(self.caps.lease * SECOND)
+        lease = self.caps.lease
+        words = (self._schedule.ns, info.name, int(lease * SECOND), node_info_text(info))
+        # Nobody repeats this as a heartbeat is repeated, so it may take as long as any other call; past its own lease it
+        # would be worth nothing.
+        patience = min(lease, _COMMAND_TIMEOUT)
         epoch = int(
             await self._beat_lane.run(
-                lambda connection: connection.fetchval(
-                    self._sql("register"), self._schedule.ns, info.name, lease, node_info_text(info)
-                )
+                lambda connection: connection.fetchval(self._sql("register"), *words, timeout=patience)
             )
         )
         self._nodes[epoch] = info

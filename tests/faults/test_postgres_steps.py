@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from support.place import Place
+from support.processes import until
 
 from asched import Interval, Once, Scheduler
 from asched.clock import SystemClock
@@ -23,6 +24,7 @@ from asched.stores.postgres_ledger import Pages
 pytestmark = [pytest.mark.faults, pytest.mark.service]
 
 FUNC = "app:work"
+NODE = NodeInfo("node", "host", 1, "0", 0, frozenset({FUNC}), frozenset())
 
 
 class Between:
@@ -44,7 +46,7 @@ async def test_a_run_that_ends_while_runs_are_listed_is_listed_once(place: Place
     store = PostgresStore(place.server, schema=place.schema)
     clock = SystemClock()
     await store.open("default", Limits(), clock)
-    epoch = await store.register(NodeInfo("node", "host", 1, "0", 0, frozenset({FUNC}), frozenset()))
+    epoch = await store.register(NODE)
     now = await store.now()
     trigger = Interval(seconds=60).bound(now, "UTC")
     names = ["a", "b", "c"]
@@ -142,7 +144,7 @@ class Held:
     async def on(cls, place: Place) -> Held:
         store = PostgresStore(place.server, schema=place.schema)
         await store.open("default", Limits(), SystemClock())
-        epoch = await store.register(NodeInfo("node", "host", 1, "0", 0, frozenset({FUNC}), frozenset()))
+        epoch = await store.register(NODE)
         held = cls(store, epoch, await store.now())
         await store.put_jobs(PutMode.INSERT, [PutItem(spec, held.now, held.now) for spec in held.specs])
         assert [Grant.STARTED] * 3 == await held.claim(held.tokens)
@@ -251,3 +253,25 @@ async def test_a_transaction_that_holds_a_job_holds_up_only_that_job(
     assert 1 == sum("failed for good" in message for message in caplog.messages)
     assert not any("the store is away" in message for message in caplog.messages)
     await connection.close()
+
+
+async def test_a_registration_may_take_longer_than_a_heartbeat(place: Place) -> None:
+    store = PostgresStore(place.server, schema=place.schema, lease=3)
+    await store.open("default", Limits(), SystemClock())
+    blocker = await asyncpg.connect(place.server)
+
+    async def waits() -> bool:
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = to_regclass($1)"
+        return bool(await blocker.fetchval(waiting, f"{place.schema}.node"))
+
+    async with blocker.transaction():
+        await blocker.execute(f"LOCK TABLE {place.schema}.node IN SHARE MODE")
+        registering = asyncio.ensure_future(store.register(NODE))
+        await until(waits)
+        # A heartbeat is given up after a third of the lease.
+        await asyncio.wait([registering], timeout=1.2)
+    epoch = await registering
+
+    assert [node.epoch for node in await store.nodes()] == [epoch]
+    await blocker.close()
+    await store.close()
