@@ -65,6 +65,8 @@ _BUSY_AGAIN = 1.0
 # read and unpacked again every time, while nothing starts: at 2,000 due a second three held up starts by 30 ms.
 _AHEAD = 2
 _FOREVER = 2**62
+# A look that brings back what is held already brings at most so many: 0.6 us each, while nothing else happens.
+_LOOK_AT_MOST = 10_000
 # The window may hold this many times what one look at the store brings before it is cut.
 _WINDOW_SLACK = 8
 
@@ -307,7 +309,7 @@ class Engine:
                     await self._reconcile()
                 await self._notice_jump()
                 if self._must_look():
-                    await self._look(now)
+                    await self.look()
                 await self._start_due(now)
             except StoreUnavailable as error:
                 await self._away(error)
@@ -340,15 +342,19 @@ class Engine:
         # Past the horizon, but no earlier than its next microsecond: nothing unknown can lie between.
         return first is None or first > self._horizon + 1
 
-    async def _look(self, now: int) -> None:
+    async def look(self) -> None:
         """Bring the window up to date with the store."""
         caps = self.store.caps
-        ahead = _FOREVER if caps.poll == float("inf") else now + int(_AHEAD * caps.poll * SECOND)
+        if caps.poll == float("inf"):
+            # What was taken in since the last look would otherwise be dropped, to be brought again piece by piece.
+            ahead, limit = _FOREVER, max(caps.window, min(len(self._timers), _LOOK_AT_MOST))
+        else:
+            ahead, limit = self.now() + int(_AHEAD * caps.poll * SECOND), caps.window
         self._look_at = self._loop.time() + caps.poll
         self._arrived.clear()
         self._looking = True
         try:
-            window = await self.store.window(self.epoch, ahead, caps.window)
+            window = await self.store.window(self.epoch, ahead, limit)
         finally:
             self._looking = False
         self._timers.fill(window.timers)

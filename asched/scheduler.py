@@ -262,6 +262,8 @@ class Scheduler:
         self._undeclared.clear()
         self._known_changed = False
         await self._store_declared(list(self._declared.values()), now)
+        # Here, so that jobs added before the event loop next turns find a window to be taken into.
+        await engine.look()
         engine.start()
 
     async def stop(self, wait: bool = True, timeout: float = 30.0) -> None:

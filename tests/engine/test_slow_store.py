@@ -32,7 +32,8 @@ async def test_job_added_while_the_store_is_asked_for_a_window_runs_on_time(cloc
     scheduler = Scheduler(LateStore(), clock=clock)
     scheduler.register_function(job)
     async with scheduler:
-        await asyncio.sleep(0.5)  # the first window is on its way
+        scheduler.register_function(print)  # makes the engine look at the store again
+        await asyncio.sleep(0.5)
         due = clock.now_datetime() + timedelta(seconds=5)
         await scheduler.add_job(job, Once(due))
         await asyncio.sleep(10)
@@ -57,6 +58,60 @@ async def test_job_moved_while_the_store_is_asked_for_a_window_runs_at_its_new_t
         await asyncio.sleep(30)
 
     assert [moved] == started
+
+
+class CountingStore(MemoryStore):
+    """Counts what its windows bring."""
+
+    brought = 0
+
+    async def window(self, epoch: int, until: int, limit: int) -> Window:
+        answer = await super().window(epoch, until, limit)
+        self.brought += len(answer.timers)
+        return answer
+
+
+async def test_jobs_that_were_taken_in_are_brought_by_no_further_look(clock: VirtualClock) -> None:
+    store = CountingStore()
+    jobs = 2 * store.caps.window
+    ran = 0
+
+    async def job() -> None:
+        nonlocal ran
+        ran += 1
+
+    scheduler = Scheduler(store, clock=clock)
+    scheduler.register_function(job)
+    async with scheduler:
+        due = clock.now_datetime() + timedelta(seconds=5)
+        for _ in range(jobs):
+            await scheduler.add_job(job, Once(due))
+        brought_before = store.brought
+        await asyncio.sleep(10)
+
+    assert jobs == ran
+    assert 0 == brought_before == store.brought
+
+
+async def test_a_look_for_a_new_function_brings_all_that_was_held(clock: VirtualClock) -> None:
+    store = CountingStore()
+    jobs = 2 * store.caps.window
+    ran = 0
+
+    async def job() -> None:
+        nonlocal ran
+        ran += 1
+
+    async with Scheduler(store, clock=clock) as scheduler:
+        due = clock.now_datetime() + timedelta(seconds=5)
+        for _ in range(jobs):
+            await scheduler.add_job(job, Once(due))  # the first one makes the function known
+        await asyncio.sleep(1)
+        looked_at_once = store.brought
+        await asyncio.sleep(10)
+
+    assert jobs == ran
+    assert jobs == looked_at_once == store.brought
 
 
 class AwayAtTheStep(MemoryStore):
