@@ -334,8 +334,8 @@ class PostgresStore:
     async def register(self, info: NodeInfo) -> int:
         lease = self.caps.lease
         words = (self._schedule.ns, info.name, int(lease * SECOND), node_info_text(info))
-        # Nobody repeats this as a heartbeat is repeated, so it may take as long as any other call; past its own lease it
-        # would be worth nothing.
+        # Nobody repeats this as a heartbeat is repeated, so it may take as long as any other call; past its own lease
+        # it would be worth nothing.
         patience = min(lease, _COMMAND_TIMEOUT)
         epoch = int(
             await self._beat_lane.run(
