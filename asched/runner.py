@@ -45,7 +45,7 @@ LOG_LINES = 200
 LOG_BYTES = 16 * 1024
 # A worker thread with nothing to do goes after this many seconds.
 _THREAD_IDLE = 10.0
-# A thread costs 60 to 100 us to start and a short call 5: threads are added only while calls still wait after this.
+# A thread costs 60 to 100 us to start and a short call 5: threads are added only for calls that still wait after this.
 _THREAD_PATIENCE = 0.001
 _THREADS_AT_ONCE = 4
 _BLOCKING_US = int(BLOCKING * SECOND)
@@ -325,6 +325,11 @@ class Runner:
         self._signalled = False
         self._threads: set[asyncio.Task[None]] = set()
         self._growing = False
+        self._handed = 0
+        """Calls put into the queue so far."""
+        self._overdue = 0
+        """As many of them were there when it was last asked whether more threads are wanted: those that still wait
+        have waited long enough."""
         self._closed = False
 
     # Starting
@@ -517,19 +522,24 @@ class Runner:
         self.in_threads += 1
         offload.begin()
         self._calls.put((run, context))
+        self._handed += 1
         if len(self._threads) < min(self.in_threads, _THREADS_AT_ONCE, self.max_workers):
             self._add_threads(1)
         elif not self._growing and len(self._threads) < min(self.in_threads, self.max_workers):
             self._growing = True
+            self._overdue = self._handed
             self._loop.call_later(_THREAD_PATIENCE, self._grow)
 
     def _grow(self) -> None:
-        """Double the threads while calls wait."""
+        """Double the threads while calls have waited since the last time."""
         self._growing = False
         waiting = self._calls.qsize()
         if not waiting or self._closed:
             return
-        self._add_threads(min(waiting, len(self._threads) or 1, self.max_workers - len(self._threads)))
+        # They are taken in their order. Forty threads for a burst of short calls cost a third of it.
+        overdue, self._overdue = self._overdue, self._handed
+        if self._handed - waiting < overdue:
+            self._add_threads(min(waiting, len(self._threads) or 1, self.max_workers - len(self._threads)))
         if len(self._threads) < self.max_workers:
             self._growing = True
             self._loop.call_later(_THREAD_PATIENCE, self._grow)
