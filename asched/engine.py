@@ -262,7 +262,7 @@ class Engine:
         self.epoch = await self.store.register(self.node)
         self._tokens = itertools.count(self.epoch << TOKEN_BITS | 1)
         self._asked = asked
-        self._follow_clock(await self.store.now())
+        await self._ask_clock()
         if first:
             self._last_clocks = self._read_clocks()
         self._extend_lease(asked)
@@ -283,9 +283,20 @@ class Engine:
     def _now_of_store(self) -> int:
         return self._offset + int(self._clock.elapsed() * SECOND)
 
-    def _follow_clock(self, now: int) -> None:
-        """Take note of what the store's clock says."""
-        self._offset = now - int(self._clock.elapsed() * SECOND)
+    async def _ask_clock(self) -> None:
+        asked = self._clock.elapsed()
+        self._follow_clock(await self.store.now(), asked)
+
+    def _follow_clock(self, now: int, asked: float) -> None:
+        """Take note of what the store's clock said at some time since ``asked``, on the clock that nobody sets.
+
+        The answer may be old: a process that is stopped while it is on its way reads it when it goes on. Taken for the
+        present it looks like a clock that was set back, for which all jobs are planned anew. So what is known is
+        corrected only as far as the answer contradicts it, wherever between question and arrival the clock was read.
+        """
+        if_read_now = now - int(self._clock.elapsed() * SECOND)
+        if_read_then = now - int(asked * SECOND)
+        self._offset = min(max(self._offset, if_read_now), if_read_then)
 
     def has_abandoned(self, job_id: str) -> bool:
         """Tell whether a thread of the job, past its timeout, still runs here."""
@@ -616,7 +627,7 @@ class Engine:
 
         Only the loop calls it, while no claim is under way.
         """
-        self._follow_clock(await self.store.now())
+        await self._ask_clock()
         held = await self.store.claims(self.epoch)
         orphans = [live.token for live in held if live.token not in self.running]
         if orphans:
@@ -890,7 +901,7 @@ class Engine:
                 if not beat.alive:
                     await self._on_lease_lost()
                     continue
-                self._follow_clock(beat.now)
+                self._follow_clock(beat.now, asked)
                 self._extend_lease(asked)
                 if asked - self._asked > caps.lease * (1 - _BEAT):
                     # What kept this node from the store may have kept others: they get time to say that they live.

@@ -12,7 +12,7 @@ from support.schedules import Journal, at, records, since
 from asched import Daily, Event, Interval, MemoryStore, Once, Reason, RunStatus, Scheduler
 from asched.clock import Clock
 from asched.instants import SECOND
-from asched.store import Limits, Store
+from asched.store import Beat, Limits, Store
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -253,3 +253,43 @@ async def test_a_node_whose_own_clock_is_wrong_runs_on_the_store_s_time(clock: V
 
     assert [600.0 * number for number in range(1, 13)] == pytest.approx(elapsed, abs=1)
     assert missed == []
+
+
+class Late(Remote):
+    """Its answers arrive long after the clock was read, as in a process that is stopped meanwhile."""
+
+    async def heartbeat(self, epoch: int) -> Beat:
+        beat = await super().heartbeat(epoch)
+        await asyncio.sleep(5)
+        return beat
+
+
+async def test_an_answer_that_is_read_late_is_no_clock_that_was_set_back(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    elapsed: list[float] = []
+    scheduler = Scheduler(Late(), clock=clock)
+
+    @scheduler.every(10).seconds
+    async def beside() -> None:
+        elapsed.append(clock.elapsed())
+
+    async with scheduler:
+        await clock.sleep_until(at(125))
+
+    assert [10.0 * number for number in range(1, 13)] == pytest.approx(elapsed, abs=0.1)
+    assert "jumped" not in caplog.text
+
+
+async def test_a_store_s_clock_that_is_set_back_is_followed_though_its_answers_come_late(clock: VirtualClock) -> None:
+    store = Late()
+    scheduler = Scheduler(store, clock=clock)
+    async with scheduler:
+        await clock.sleep_until(at(60))
+        store.ahead = -2 * HOUR
+        await asyncio.sleep(60)
+        engine = scheduler._require()
+        behind = (clock.now() - engine.now()) / SECOND
+
+    # It was read within the five seconds before the answer came.
+    assert 2 * HOUR - 5 <= behind <= 2 * HOUR + 5
