@@ -258,7 +258,7 @@ class Scheduler:
             replan=self._replan,
         )
         await engine.register()
-        await self._notice_set_back(now)
+        await self._notice_set_back()
         self._undeclared.clear()
         self._known_changed = False
         await self._store_declared(list(self._declared.values()), now)
@@ -1202,9 +1202,11 @@ class Scheduler:
                     name = _RUN_EVENTS.get(record.status, "run.progress")
                     self._tell(name, record.job_id, record.id, {})
 
-    async def _notice_set_back(self, now: int) -> None:
+    async def _notice_set_back(self) -> None:
         """Plan again if the clock was ahead when the store was used last: its records tell of a later time than now."""
         records, _ = await self.store.list_runs(RunFilter(), _LAST_RECORDS)
+        # Asked after them: other nodes write records all the time, and a start may take long.
+        now = await self.store.now()
         latest = max((max(record.ended or 0, record.started or 0) for record in records), default=0)
         if latest > now + SECOND:
             log.warning("the clock was set back by %.1f s since the store was used last", (latest - now) / SECOND)

@@ -12,7 +12,7 @@ from support.schedules import Journal, at, records, since
 from asched import Daily, Event, Interval, MemoryStore, Once, Reason, RunStatus, Scheduler
 from asched.clock import Clock
 from asched.instants import SECOND
-from asched.store import Beat, Limits, Store
+from asched.store import Beat, Limits, NodeInfo, Store
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -293,3 +293,35 @@ async def test_a_store_s_clock_that_is_set_back_is_followed_though_its_answers_c
 
     # It was read within the five seconds before the answer came.
     assert 2 * HOUR - 5 <= behind <= 2 * HOUR + 5
+
+
+class SlowToStart(Remote):
+    """Takes its time with those who start, once it is told to."""
+
+    slow = False
+
+    async def register(self, info: NodeInfo) -> int:
+        if self.slow:
+            await asyncio.sleep(5)
+        return await super().register(info)
+
+
+async def test_a_start_that_takes_long_while_others_run_jobs_is_no_clock_that_was_set_back(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    elapsed: list[float] = []
+    store = SlowToStart()
+    first, second = Scheduler(store, clock=clock), Scheduler(store, clock=clock)
+
+    @first.every(1).seconds
+    async def beside() -> None:
+        elapsed.append(clock.elapsed())
+
+    async with first:
+        await clock.sleep_until(at(10.5))
+        store.slow = True
+        async with second:
+            await clock.sleep_until(at(20.5))
+
+    assert list(range(1, 21)) == pytest.approx(elapsed, abs=0.1)
+    assert "set back" not in caplog.text
