@@ -71,7 +71,10 @@ class CountingStore(MemoryStore):
         return answer
 
 
-async def test_jobs_that_were_taken_in_are_brought_by_no_further_look(clock: VirtualClock) -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_jobs_that_were_taken_in_are_brought_by_a_look_for_a_new_function_and_by_no_other(
+    clock: VirtualClock, known: bool
+) -> None:
     store = CountingStore()
     jobs = 2 * store.caps.window
     ran = 0
@@ -81,37 +84,18 @@ async def test_jobs_that_were_taken_in_are_brought_by_no_further_look(clock: Vir
         ran += 1
 
     scheduler = Scheduler(store, clock=clock)
-    scheduler.register_function(job)
+    if known:
+        scheduler.register_function(job)
     async with scheduler:
         due = clock.now_datetime() + timedelta(seconds=5)
         for _ in range(jobs):
-            await scheduler.add_job(job, Once(due))
+            await scheduler.add_job(job, Once(due))  # makes the function known if it is not
+        await asyncio.sleep(1)
         brought_before = store.brought
         await asyncio.sleep(10)
 
     assert jobs == ran
-    assert 0 == brought_before == store.brought
-
-
-async def test_a_look_for_a_new_function_brings_all_that_was_held(clock: VirtualClock) -> None:
-    store = CountingStore()
-    jobs = 2 * store.caps.window
-    ran = 0
-
-    async def job() -> None:
-        nonlocal ran
-        ran += 1
-
-    async with Scheduler(store, clock=clock) as scheduler:
-        due = clock.now_datetime() + timedelta(seconds=5)
-        for _ in range(jobs):
-            await scheduler.add_job(job, Once(due))  # the first one makes the function known
-        await asyncio.sleep(1)
-        looked_at_once = store.brought
-        await asyncio.sleep(10)
-
-    assert jobs == ran
-    assert jobs == looked_at_once == store.brought
+    assert brought_before == store.brought == (0 if known else jobs)
 
 
 class AwayAtTheStep(MemoryStore):

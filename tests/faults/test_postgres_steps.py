@@ -256,7 +256,7 @@ async def test_a_transaction_that_holds_a_job_holds_up_only_that_job(
 
 
 async def test_a_registration_may_take_longer_than_a_heartbeat(place: Place) -> None:
-    store = PostgresStore(place.server, schema=place.schema, lease=3)
+    store = PostgresStore(place.server, schema=place.schema, lease=6)
     await store.open("default", Limits(), SystemClock())
     blocker = await asyncpg.connect(place.server)
 
@@ -269,7 +269,7 @@ async def test_a_registration_may_take_longer_than_a_heartbeat(place: Place) -> 
         registering = asyncio.ensure_future(store.register(NODE))
         await until(waits)
         # A heartbeat is given up after a third of the lease.
-        await asyncio.wait([registering], timeout=1.2)
+        await asyncio.wait([registering], timeout=2.2)
     epoch = await registering
 
     assert [node.epoch for node in await store.nodes()] == [epoch]
