@@ -3,16 +3,18 @@
 Two layers share this module. :class:`JobSpec`, :class:`Policy` and the enums are what the engine and the stores
 pass to each other: instants are integer microseconds. :class:`Attempt`, :class:`Node`, :class:`Statistics` and their
 like are what the user gets: instants are aware UTC datetimes, durations float seconds. Named tuples, because a frozen
-dataclass takes ten times as long to define and three times as long to make. Annotations are evaluated here, because
-each one left as text costs a call of the compiler when its class is made.
+dataclass takes ten times as long to define and three times as long to make; what every run reads is a
+:class:`~asched.values.Value`. The tuples' annotations are evaluated, because each one left as text costs a call of the
+compiler when its class is made.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from asched.errors import RunNotFound
+from asched.values import Value
 
 if TYPE_CHECKING:
     from asched.triggers import Trigger
@@ -180,18 +182,45 @@ class Backoff(NamedTuple):
     jitter: bool = True
 
 
-class Policy(NamedTuple):
+_BACKOFF = Backoff()
+
+
+class Policy(Value):
     """How a job's occurrences are handled. Durations are seconds. Equal policies are one object."""
 
-    timeout: float | None = None
-    max_retries: int = 3
-    backoff: Backoff = Backoff()
-    overlap: Overlap = Overlap.SKIP
-    catch_up: CatchUp = CatchUp.LATEST
-    catch_up_window: float | None = None
-    on_crash: OnCrash = OnCrash.RERUN
-    jitter: float = 0.0
-    in_process: bool = False
+    __slots__ = (
+        "backoff",
+        "catch_up",
+        "catch_up_window",
+        "in_process",
+        "jitter",
+        "max_retries",
+        "on_crash",
+        "overlap",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        timeout: float | None = None,
+        max_retries: int = 3,
+        backoff: Backoff = _BACKOFF,
+        overlap: Overlap = Overlap.SKIP,
+        catch_up: CatchUp = CatchUp.LATEST,
+        catch_up_window: float | None = None,
+        on_crash: OnCrash = OnCrash.RERUN,
+        jitter: float = 0.0,
+        in_process: bool = False,
+    ) -> None:
+        self.timeout: Final = timeout
+        self.max_retries: Final = max_retries
+        self.backoff: Final = backoff
+        self.overlap: Final = overlap
+        self.catch_up: Final = catch_up
+        self.catch_up_window: Final = catch_up_window
+        self.on_crash: Final = on_crash
+        self.jitter: Final = jitter
+        self.in_process: Final = in_process
 
     def interned(self) -> "Policy":
         """Return the one object that stands for this policy, so that 100,000 jobs share a few."""
@@ -202,26 +231,60 @@ _POLICIES: dict[Policy, Policy] = {}
 DEFAULT_POLICY = Policy().interned()
 
 
-class JobSpec(NamedTuple):
-    """What a job is, apart from what has become of it. Immutable; an edit is a new spec."""
+class JobSpec(Value):
+    """What a job is, apart from what has become of it. An edit is a new spec."""
 
-    id: str
-    name: str
-    func: str
-    """``module:qualname``, the name in the registry."""
-    trigger: "Trigger"
-    group: str = "default"
-    tags: tuple[str, ...] = ()
-    payload: bytes | None = None
-    """``[args, kwargs]`` as JSON, ``None`` when both are empty. Bytes, so that no run sees another's changes."""
-    policy: Policy = DEFAULT_POLICY
-    origin: Origin = Origin.API
-    starting: int | None = None
-    until: int | None = None
-    max_runs: int | None = None
-    declaration: str | None = None
-    """Fingerprint of the decorator's words; a changed one replaces edits made by operators."""
-    generation: int = 0
+    __slots__ = (
+        "declaration",
+        "func",
+        "generation",
+        "group",
+        "id",
+        "max_runs",
+        "name",
+        "origin",
+        "payload",
+        "policy",
+        "starting",
+        "tags",
+        "trigger",
+        "until",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        name: str,
+        func: str,
+        trigger: "Trigger",
+        group: str = "default",
+        tags: tuple[str, ...] = (),
+        payload: bytes | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        origin: Origin = Origin.API,
+        starting: int | None = None,
+        until: int | None = None,
+        max_runs: int | None = None,
+        declaration: str | None = None,
+        generation: int = 0,
+    ) -> None:
+        self.id: Final = id
+        self.name: Final = name
+        self.func: Final = func
+        """``module:qualname``, the name in the registry."""
+        self.trigger: Final = trigger
+        self.group: Final = group
+        self.tags: Final = tags
+        self.payload: Final = payload
+        """``[args, kwargs]`` as JSON, ``None`` when both are empty. Bytes, so that no run sees another's changes."""
+        self.policy: Final = policy
+        self.origin: Final = origin
+        self.starting: Final = starting
+        self.until: Final = until
+        self.max_runs: Final = max_runs
+        self.declaration: Final = declaration
+        """Fingerprint of the decorator's words; a changed one replaces edits made by operators."""
+        self.generation: Final = generation
 
 
 class ErrorInfo(NamedTuple):

@@ -182,8 +182,8 @@ def fingerprint(spec: JobSpec, paused: bool, rule: Sequence[Callable[..., Any]])
     import orjson
 
     words = [
-        spec.trigger.fingerprint(), spec.group, spec.tags, spec.policy, spec.starting, spec.until, spec.max_runs,
-        (spec.payload or b"").decode(), paused, [repr(error) for error in rule],
+        spec.trigger.fingerprint(), spec.group, spec.tags, spec.policy.values(), spec.starting, spec.until,
+        spec.max_runs, (spec.payload or b"").decode(), paused, [repr(error) for error in rule],
     ]  # fmt: skip
     return hashlib.sha256(orjson.dumps(words, default=list)).hexdigest()[:32]
 

@@ -74,8 +74,8 @@ def plan(timer: Timer, token: int, now: int, watched_since: int, chance: Chance)
     Args:
         watched_since: What came due before this instant was missed.
     """
-    _, _, due, planned, spec, attempt, _ = timer
-    if attempt:
+    due, planned, spec = timer.due, timer.planned, timer.spec
+    if timer.attempt:
         return Claim(timer, token, True, planned, due)
     jitter = spec.policy.jitter
     upcoming = _next(spec.trigger, planned, spec.until)

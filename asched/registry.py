@@ -10,19 +10,23 @@ import inspect
 import os.path
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from asched.errors import FunctionUnknown, InvalidArgument, UnstableFunction
+from asched.values import Value
 
 __all__ = ["Function", "Registry"]
 
 
-class Function(NamedTuple):
-    name: str
-    call: Callable[..., Any]
-    is_async: bool
-    stable: bool
-    """A later process finds the same function under the name."""
+class Function(Value):
+    __slots__ = ("call", "is_async", "name", "stable")
+
+    def __init__(self, name: str, call: Callable[..., Any], is_async: bool, stable: bool) -> None:
+        self.name: Final = name
+        self.call: Final = call
+        self.is_async: Final = is_async
+        self.stable: Final = stable
+        """A later process finds the same function under the name."""
 
 
 class Registry:

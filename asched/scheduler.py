@@ -532,7 +532,7 @@ class Scheduler:
             generation=generation,
         )
         digest = fingerprint(spec, options.paused, (*options.on, *options.give_up_on))
-        spec = spec._replace(declaration=digest, trigger=self._bound(declared.trigger, now, options.starting))
+        spec = spec.replace(declaration=digest, trigger=self._bound(declared.trigger, now, options.starting))
         planned = first_instant(spec, now)
         gap = None
         if planned is None and isinstance(spec.trigger, Once):
@@ -658,13 +658,9 @@ class Scheduler:
         inside = None if connection is None else self._transactional()
         while True:
             job_id = f"job_{await self.store.next_id()}" if id is None else id
-            spec = _new(
-                JobSpec,
-                (
-                    job_id, called, func_name, bound, group, labels, payload, policy, _API, start_at, end_at, max_runs,
-                    None, 0,
-                ),
-            )  # fmt: skip
+            spec = JobSpec(
+                job_id, called, func_name, bound, group, labels, payload, policy, _API, start_at, end_at, max_runs
+            )
             due = jittered(spec, planned, _chance) if policy.jitter else planned
             row = (spec, planned, due, paused, None, True, None, ())
             if inside is None:
@@ -845,17 +841,17 @@ class Scheduler:
                 said[field] = read(changes[field])
         if "func" in changes:
             said["func"] = self._function(changes["func"]).name
-        words = {word: changes[word] for word in Policy._fields if word in changes}
+        words = {word: changes[word] for word in Policy.__slots__ if word in changes}
         if words:
-            said["policy"] = make_policy(**(spec.policy._asdict() | words))
+            said["policy"] = make_policy(**(spec.policy.asdict() | words))
         if "args" in changes or "kwargs" in changes:
             args, kwargs = decode_arguments(spec.payload)
             said["payload"] = encode_arguments(changes.get("args", args), changes.get("kwargs", kwargs))
-        edited = spec._replace(**said)
+        edited = spec.replace(**said)
         trigger = self._edited_trigger(spec.trigger, changes)
         if trigger is not None:
             self._check_storable(trigger)
-            edited = edited._replace(trigger=self._bound(trigger, now, edited.starting))
+            edited = edited.replace(trigger=self._bound(trigger, now, edited.starting))
         same = (edited.trigger, edited.starting, edited.until) == (spec.trigger, spec.starting, spec.until)
         return edited, trigger is not None or not same
 

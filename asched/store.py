@@ -27,10 +27,11 @@ has happened, or (``claim``, ``finish``) calling again with the same tokens find
 
 from collections.abc import AsyncIterator, Sequence
 from enum import IntEnum, StrEnum
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from asched.clock import Clock
 from asched.model import ErrorInfo, JobSpec, JobStatus, Outcome, Reason, RunStatus
+from asched.values import Value
 
 __all__ = [
     "TOKEN_BITS",
@@ -140,18 +141,23 @@ class Beat(NamedTuple):
     """Tokens of claims that somebody asked to cancel and that have not ended."""
 
 
-class Timer(NamedTuple):
+class Timer(Value):
     """Something that will come due: a job's next occurrence (``attempt`` 0), or a waiting run's next attempt."""
 
-    id: int
-    """The job's serial number, or the run's id. They share one number space."""
-    rev: int
-    due: int
-    planned: int
-    spec: JobSpec
-    attempt: int = 0
-    payload: bytes | None = None
-    """A waiting run's own arguments: they do not change when the job's do."""
+    __slots__ = ("attempt", "due", "id", "payload", "planned", "rev", "spec")
+
+    def __init__(
+        self, id: int, rev: int, due: int, planned: int, spec: JobSpec, attempt: int = 0, payload: bytes | None = None
+    ) -> None:
+        self.id: Final = id
+        """The job's serial number, or the run's id. They share one number space."""
+        self.rev: Final = rev
+        self.due: Final = due
+        self.planned: Final = planned
+        self.spec: Final = spec
+        self.attempt: Final = attempt
+        self.payload: Final = payload
+        """A waiting run's own arguments: they do not change when the job's do."""
 
 
 class Window(NamedTuple):

@@ -131,7 +131,7 @@ class _Job:
     def timer(self) -> Timer | None:
         # Made when it is asked for: kept, it would be a fourth object of each job for the garbage collector to visit.
         planned = self.planned
-        return None if planned is None else _new(Timer, (self.id, self.rev, self.due, planned, self.spec, 0, None))
+        return None if planned is None else Timer(self.id, self.rev, self.due, planned, self.spec)
 
 
 _Begun: TypeAlias = tuple[_Job, int, int, bytes | None, int, int]
@@ -491,7 +491,7 @@ class MemoryStore:
                 return self._add(item, now)
             self._rename(old, spec.id)
             if old.spec.declaration == spec.declaration:
-                carried = old.spec._replace(id=spec.id, name=spec.name, func=spec.func, generation=spec.generation)
+                carried = old.spec.replace(id=spec.id, name=spec.name, func=spec.func, generation=spec.generation)
                 self._replace(old, carried, item, now, old.paused, replan=False)
             else:
                 self._replace(old, spec, item, now, old.paused or item.paused, replan=True)
@@ -500,7 +500,7 @@ class MemoryStore:
             newer = spec.generation > job.spec.generation
             if newer or (spec.generation == job.spec.generation and spec.func != job.spec.func):
                 self._drop_timer(job)
-                job.spec = job.spec._replace(func=spec.func, generation=spec.generation)
+                job.spec = job.spec.replace(func=spec.func, generation=spec.generation)
                 self._set_timer(job, job.planned, job.due)
                 self._renew_timers(job)
             return Put(PutStatus.KEPT, self._record(job), None if job.paused else job.timer)
@@ -726,7 +726,7 @@ class MemoryStore:
         ready = []
         for old in self._waits(job):
             self._revision += 1
-            timer = self._waiting[old.id] = old._replace(spec=job.spec, rev=self._revision)
+            timer = self._waiting[old.id] = old.replace(spec=job.spec, rev=self._revision)
             if self._startable(job, timer):
                 self._heap(job).add(timer)
                 ready.append(timer)
@@ -790,12 +790,12 @@ class MemoryStore:
         answers: list[ClaimedRow] = []
         for claim in claims:
             timer, token, start, planned, due, next_planned, next_due, gap, _ = claim
-            serial, rev, _, _, spec, attempt, _ = timer
-            if attempt:
+            spec = timer.spec
+            if timer.attempt:
                 answers.append(self._claim_waiting(node, timer, token, latest, now))
                 continue
             job = jobs.get(spec.id)
-            if job is None or job.rev != rev or job.id != serial or job.paused:
+            if job is None or job.rev != timer.rev or job.id != timer.id or job.paused:
                 answers.append(self._known(node, token, job))
                 continue
             if job.planned is None or job.due > latest:

@@ -549,7 +549,7 @@ class PostgresStore:
                 continue
             following = None
             if next_planned is not None and next_due is not None:
-                following = _new(Timer, (timer.id, timer.rev + 1, next_due, next_planned, timer.spec, 0, None))
+                following = Timer(timer.id, timer.rev + 1, next_due, next_planned, timer.spec)
             answers[token] = _new(Claimed, (_STARTED, token, token, fence, following, (), 0))
         self._publish_runs(fences)
         await self._tell_followers(connection, fences)

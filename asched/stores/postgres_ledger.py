@@ -93,9 +93,6 @@ Connection: TypeAlias = Any
 EARLY = SECOND // 20
 """A claim this far in the future is refused. The slack covers the answer's way to the node that reads the clock."""
 
-# A NamedTuple's own constructor is a Python function; this is what it calls, in half the time.
-_new = tuple.__new__
-
 _FOREVER = 2**63 - 1
 _DEAD = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST})
 _WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
@@ -408,7 +405,7 @@ class Pages:
             spec = specs.get(serial)
             # An edit between the two statements; the timer has moved with it and is asked for again.
             if spec is not None and type(spec.trigger) is not CodeTrigger:
-                found.append(_new(Timer, (timer_id, rev, due, planned, spec, attempt, payload)))
+                found.append(Timer(timer_id, rev, due, planned, spec, attempt, payload))
         # Its own lease may have run out; then it is a matter of others alone.
         return Window(found, horizon, now, (place, max(nodes, place + 1)))
 
@@ -1362,7 +1359,7 @@ class _Puts:
             self._step._changed(ChangeKind.JOB_REMOVED, old.spec.id)
             if old.spec.declaration != spec.declaration:
                 return self._replace(old, spec, item, old.paused or item.paused, replan=True)
-            carried = self._kept(old.spec, spec)._replace(
+            carried = self._kept(old.spec, spec).replace(
                 id=spec.id, name=spec.name, func=spec.func, generation=spec.generation
             )
             return self._replace(old, carried, item, old.paused, replan=False)
@@ -1371,7 +1368,7 @@ class _Puts:
             job.spec = self._kept(job.spec, spec)
             self._schedule.learn(job.serial, job.edition, job.spec)
             if newer or (spec.generation == job.spec.generation and spec.func != job.spec.func):
-                self._change(job, job.spec._replace(func=spec.func, generation=spec.generation))
+                self._change(job, job.spec.replace(func=spec.func, generation=spec.generation))
                 job.rev += 1
             return PutStatus.KEPT, job, None if job.paused else job.timer()
         if job.spec.generation > spec.generation:
@@ -1383,7 +1380,7 @@ class _Puts:
         if is_storable(stored.trigger) or is_storable(declared.trigger):
             return stored
         self._schedule.triggers[declared.id] = declared.trigger
-        return stored._replace(trigger=declared.trigger)
+        return stored.replace(trigger=declared.trigger)
 
     def _add(self, item: PutItem) -> tuple[PutStatus, _Job | None, Timer | None]:
         step, spec = self._step, item.spec

@@ -291,7 +291,7 @@ def _trigger_of(text: str) -> BuiltIn | CodeTrigger:
 @lru_cache(maxsize=1024)
 def _policy_text(policy: Policy) -> str | None:
     """Return what differs from the default policy, so that most rows hold nothing."""
-    changed = {name: value for name, value in policy._asdict().items() if value != getattr(DEFAULT_POLICY, name)}
+    changed = {name: value for name, value in policy.asdict().items() if value != getattr(DEFAULT_POLICY, name)}
     return _dumps(changed) if changed else None
 
 

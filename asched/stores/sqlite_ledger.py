@@ -1056,12 +1056,12 @@ class _Claims:
 
     def _start_plain(self, fence: int, claim: Claim) -> Claimed:
         timer, token, _, planned, due, next_planned, next_due, _, _ = claim
-        timer_id, rev, _, _, spec, _, _ = timer
+        timer_id, rev, spec = timer.id, timer.rev, timer.spec
         following = None
         if next_planned is None or next_due is None:
             next_planned = next_due = None
         else:
-            following = _new(Timer, (timer_id, rev + 1, next_due, next_planned, spec, 0, None))
+            following = Timer(timer_id, rev + 1, next_due, next_planned, spec)
         self._timers += (timer_id, next_planned, next_due)
         self._runs += (token, timer_id, planned, due, fence, spec.payload)
         if self._ledger.followed:
@@ -1259,7 +1259,7 @@ class _Puts:
             ledger._changed(ChangeKind.JOB_REMOVED, old.spec.id)
             if old.spec.declaration != spec.declaration:
                 return self._replace(old, spec, item, bool(old.paused) or item.paused, replan=True)
-            carried = self._kept(old.spec, spec)._replace(
+            carried = self._kept(old.spec, spec).replace(
                 id=spec.id, name=spec.name, func=spec.func, generation=spec.generation
             )
             return self._replace(old, carried, item, bool(old.paused), replan=False)
@@ -1267,7 +1267,7 @@ class _Puts:
             newer = spec.generation > row.spec.generation
             kept = row._replace(spec=self._kept(row.spec, spec))
             if newer or (spec.generation == row.spec.generation and spec.func != row.spec.func):
-                changed = kept.spec._replace(func=spec.func, generation=spec.generation)
+                changed = kept.spec.replace(func=spec.func, generation=spec.generation)
                 kept = kept._replace(spec=changed, rev=row.rev + 1)
                 self._write()
                 self._change(kept)
@@ -1282,7 +1282,7 @@ class _Puts:
         if is_storable(stored.trigger) or is_storable(declared.trigger):
             return stored
         self._ledger.abilities.triggers[declared.id] = declared.trigger
-        return stored._replace(trigger=declared.trigger)
+        return stored.replace(trigger=declared.trigger)
 
     def _add(self, item: PutItem) -> Put:
         ledger, spec, now = self._ledger, item.spec, self._now

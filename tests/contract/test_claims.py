@@ -122,7 +122,7 @@ async def test_a_claim_cannot_talk_a_timer_into_being_due(store: Store, node: Ac
     await node.add(spec("a"), due=at(10))
     timer = await node.timer("a")
 
-    claimed = await node.claim(timer._replace(due=at(0)), due=at(0), planned=at(0))
+    claimed = await node.claim(timer.replace(due=at(0)), due=at(0), planned=at(0))
 
     assert claimed.grant is Grant.EARLY
 
@@ -341,7 +341,7 @@ async def test_a_batch_of_any_size_is_answered_in_its_order(store: Store, node: 
     number = min(number, store.caps.claim_batch)
     busy, once, paused = number // 2, 3, 5
     jobs = [spec(f"job-{n}", policy=Policy(max_retries=0), payload=b"[[%d],{}]" % n) for n in range(number)]
-    jobs[once] = jobs[once]._replace(max_runs=1)
+    jobs[once] = jobs[once].replace(max_runs=1)
     await node.add(*jobs)
     timers = sorted(await node.due(limit=number), key=lambda timer: int(timer.spec.id.partition("-")[2]))
     active = await node.claim(timers[busy])

@@ -20,7 +20,7 @@ async def test_an_added_job_is_read_back_as_it_was_given(store: Store, node: Act
         tags=("x", "y"),
         payload=b'[["\xc3\xa9"],{"n":1}]',
         max_runs=9,
-    )._replace(starting=T0, until=FAR)
+    ).replace(starting=T0, until=FAR)
 
     [put] = await store.put_jobs(PutMode.INSERT, [item(everything, at(5), planned=at(3))])
 

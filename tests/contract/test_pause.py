@@ -94,7 +94,7 @@ async def test_a_one_shot_that_passed_while_paused_is_finished(store: Store, nod
 
 
 async def test_until_bounds_what_resume_plans_and_counts(store: Store, node: Actor) -> None:
-    await store.put_jobs(PutMode.INSERT, [item(spec("a")._replace(until=at(120)), at(60))])
+    await store.put_jobs(PutMode.INSERT, [item(spec("a").replace(until=at(120)), at(60))])
     await store.pause_jobs(ids("a"))
     await node.move_to(at(400))
 

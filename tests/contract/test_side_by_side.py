@@ -337,7 +337,7 @@ class SideBySide(RuleBasedStateMachine):
         [record] = self.runner.run(self.sides[0].store.get_jobs([job_id]))
         if record is not None:
             first = self.next_minute()
-            changed = record.spec._replace(policy=policy)
+            changed = record.spec.replace(policy=policy)
             version = record.version if right else record.version + 1
             self.put(PutMode.UPDATE, item(changed, first, replan=replan, version=version))
 

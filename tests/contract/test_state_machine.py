@@ -149,7 +149,7 @@ class StoreMachine(RuleBasedStateMachine):
     def update(self, job_id: str, policy: Policy) -> None:
         [record] = self.wait(self.store.get_jobs([job_id]))
         if record is not None:
-            changed = record.spec._replace(policy=policy)
+            changed = record.spec.replace(policy=policy)
             [put] = self.wait(
                 self.store.put_jobs(PutMode.UPDATE, [item(changed, replan=False, version=record.version)])
             )

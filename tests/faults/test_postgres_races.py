@@ -162,7 +162,7 @@ async def storm(racers: list[Racer], seed: int, seconds: float) -> None:
                 case 6:
                     records = [record for record in await store.get_jobs(ids) if record is not None]
                     items = [
-                        PutItem(record.spec._replace(name=str(chance.random())), None, None, replan=False)
+                        PutItem(record.spec.replace(name=str(chance.random())), None, None, replan=False)
                         for record in {record.spec.id: record for record in records}.values()
                     ]
                     await store.put_jobs(PutMode.UPDATE, items)

@@ -92,8 +92,8 @@ def the_window_is_two_hours_longer(patch: pytest.MonkeyPatch) -> None:
     def broken(timer: Timer, token: int, now: int, since: int, chance: Callable[[], float]) -> ClaimRow:
         policy = timer.spec.policy
         if policy.catch_up is CatchUp.ALL and policy.catch_up_window is not None:
-            longer = policy._replace(catch_up_window=policy.catch_up_window + 7200)
-            claim = plan(timer._replace(spec=timer.spec._replace(policy=longer)), token, now, since, chance)
+            longer = policy.replace(catch_up_window=policy.catch_up_window + 7200)
+            claim = plan(timer.replace(spec=timer.spec.replace(policy=longer)), token, now, since, chance)
             return Claim._make(claim)._replace(timer=timer)
         return plan(timer, token, now, since, chance)
 
@@ -128,7 +128,7 @@ def one_retry_too_many(patch: pytest.MonkeyPatch) -> None:
 
     def broken(self: Engine, run: asched.engine.CurrentRun, *rest: object) -> object:
         policy = run.spec.policy
-        spec, run.spec = run.spec, run.spec._replace(policy=policy._replace(max_retries=policy.max_retries + 1))
+        spec, run.spec = run.spec, run.spec.replace(policy=policy.replace(max_retries=policy.max_retries + 1))
         try:
             return end_failed(self, run, *rest)  # type: ignore[arg-type]
         finally:

@@ -106,7 +106,7 @@ class Driver:
                 [record] = await self._store.get_jobs([job_id])
                 if record is None:
                     continue
-                renamed = PutItem(record.spec._replace(name=value), None, None, replan=False)
+                renamed = PutItem(record.spec.replace(name=value), None, None, replan=False)
                 [put] = await self._store.put_jobs(PutMode.UPDATE, [renamed])
                 if put.status is not PutStatus.REPLACED:
                     continue

@@ -176,7 +176,7 @@ SPEC = JobSpec("job", "job", "app:work", Interval(minutes=5))
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_changed_declaration_has_another_fingerprint(change: dict[str, Any]) -> None:
-    assert fingerprint(SPEC, False, ()) != fingerprint(SPEC._replace(**change), False, ())
+    assert fingerprint(SPEC, False, ()) != fingerprint(SPEC.replace(**change), False, ())
 
 
 def test_pause_and_retried_errors_are_part_of_the_fingerprint() -> None:
@@ -189,6 +189,6 @@ def test_unchanged_declaration_has_the_same_fingerprint_under_another_id_and_fun
     twin = JobSpec("new", "job", "app:renamed", Interval(minutes=5), generation=7)
 
     assert fingerprint(SPEC, False, ()) == fingerprint(twin, False, ())
-    assert fingerprint(SPEC._replace(trigger=Cron("0 9 * * *")), False, ()) == fingerprint(
-        SPEC._replace(trigger=Cron("0 9 * * *")), False, ()
+    assert fingerprint(SPEC.replace(trigger=Cron("0 9 * * *")), False, ()) == fingerprint(
+        SPEC.replace(trigger=Cron("0 9 * * *")), False, ()
     )

@@ -60,7 +60,7 @@ def test_an_instant_that_comes_late_but_was_watched_starts_whatever_the_policy()
 
 
 def test_a_waiting_run_starts_as_it_is() -> None:
-    waiting = timer(spec(catch_up=CatchUp.SKIP), at(10), at(50))._replace(attempt=2)
+    waiting = timer(spec(catch_up=CatchUp.SKIP), at(10), at(50)).replace(attempt=2)
 
     claim = Claim._make(plan(waiting, 7, at(500), at(400), no_chance))
 

@@ -344,7 +344,7 @@ async def test_a_trigger_that_only_code_knows_is_supplied_by_the_declaration(pat
     node = await Actor.join(store, clock, declarations={"a"})
     assert (await job(store, "a")).spec.trigger == CodeTrigger("own-7")
     assert await node.due(FAR) == []
-    supplied = declared._replace(trigger=OwnTrigger())
+    supplied = declared.replace(trigger=OwnTrigger())
     [put] = await store.put_jobs(PutMode.DECLARE, [item(supplied, at(99))])
 
     assert put.status is PutStatus.KEPT
@@ -360,7 +360,7 @@ async def test_an_operators_edit_of_a_job_whose_trigger_is_code_keeps_the_trigge
     node = await Actor.join(store, clock, declarations={"a"})
     declared = spec("a", trigger=OwnTrigger(), origin=Origin.DECLARED, declaration="d")
     await store.put_jobs(PutMode.DECLARE, [item(declared)])
-    edited = (await job(store, "a")).spec._replace(policy=Policy(timeout=9))
+    edited = (await job(store, "a")).spec.replace(policy=Policy(timeout=9))
 
     await store.put_jobs(PutMode.UPDATE, [item(edited, replan=False)])
 
