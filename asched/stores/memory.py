@@ -327,7 +327,7 @@ class MemoryStore:
         """The turn of the plain run that was last taken out of the history."""
         self._turn = 0
         self._dead: dict[int, _Run] = {}
-        self._ran: dict[str, _Job] = {}
+        self._ran: dict[int, _Job] = {}
         self._nodes: dict[int, _Node] = {}
         self._functions: Counter[str] = Counter()
         self._declarations: Counter[str] = Counter()
@@ -514,8 +514,6 @@ class MemoryStore:
         self._changed(_JOB_REMOVED, old_id)
         self._jobs[job_id] = self._jobs.pop(old_id)
         self._in_order = None
-        if old_id in self._ran:
-            self._ran[job_id] = self._ran.pop(old_id)
         renamed: dict[int, _Plain] = {
             plain[0]: (*plain[:2], job_id, *plain[3:])
             for plain in self._plain.values()
@@ -670,7 +668,7 @@ class MemoryStore:
     def _remove(self, job: _Job) -> None:
         del self._jobs[job.spec.id]
         self._in_order = None
-        self._ran.pop(job.spec.id, None)
+        self._ran.pop(job.id, None)
         self._drop_timer(job)
         job.planned = None
         job.rev = -1
@@ -786,7 +784,7 @@ class MemoryStore:
         if node is None or node.lease_until < now:
             return []
         latest = now + _EARLY
-        jobs = self._jobs
+        heaps = self._timers
         answers: list[ClaimedRow] = []
         for claim in claims:
             timer, token, start, planned, due, next_planned, next_due, gap, _ = claim
@@ -794,11 +792,13 @@ class MemoryStore:
             if timer.attempt:
                 answers.append(self._claim_waiting(node, timer, token, latest, now))
                 continue
-            job = jobs.get(spec.id)
-            if job is None or job.rev != timer.rev or job.id != timer.id or job.paused:
-                answers.append(self._known(node, token, job))
+            # Where it comes due, and not by its id among all jobs: those may be a million, scattered in memory.
+            heap = heaps.get(spec.func)
+            job = None if heap is None else heap.items.get(timer.id)
+            if not isinstance(job, _Job) or job.rev != timer.rev:
+                answers.append(self._known(node, token, self._jobs.get(spec.id)))
                 continue
-            if job.planned is None or job.due > latest:
+            if job.due > latest:
                 answers.append(Claimed(Grant.EARLY, token))
                 continue
             if not start or (job.active and job.spec.policy.overlap is not Overlap.ALLOW):
@@ -819,7 +819,7 @@ class MemoryStore:
             next_planned = None
         self._set_timer(job, next_planned, next_due)
         if not job.runs:
-            self._ran[spec.id] = job
+            self._ran[job.id] = job
         job.runs += 1
         job.gap = None
         job.last_run = now
@@ -890,7 +890,7 @@ class MemoryStore:
         job = run.job
         if run.attempt == 0:
             if not job.runs:
-                self._ran[job.spec.id] = job
+                self._ran[job.id] = job
             job.runs += 1
         elif current.attempt > run.attempt:
             job.retries += 1
@@ -1335,8 +1335,8 @@ class MemoryStore:
 
     async def totals(self, *, per_job: bool = True) -> Totals:
         counts: dict[str, Counts] = {}
-        for job_id, job in self._ran.items() if per_job else ():
-            counts[job_id] = Counts(job.runs, job.failures, job.retries)
+        for job in self._ran.values() if per_job else ():
+            counts[job.spec.id] = Counts(job.runs, job.failures, job.retries)
         # The heaps hold what may come due: of each job its occurrence, and the waiting runs that may start.
         startable = [timer for timer in self._waiting.values() if self._startable(self._runs[timer.id].job, timer)]
         return Totals(
