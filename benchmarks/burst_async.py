@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -15,12 +16,14 @@ from datetime import UTC, datetime
 from _bench import APSCHEDULER, FASTSCHEDULER, LIMIT, OURS, PEER, Benchmark, Burst, Figures
 
 N = 10_000
+LETTERS = 500
 
 NOOP = "a job that does nothing"
 SUSPENDS = "a job that suspends once"
 HELD = "a job that does nothing, with 100,000 other jobs held"
 FRESH = "the same, right after they were added: with one full garbage collection"
 LISTENING = "a job that does nothing, with one subscriber who reads the events"
+FULL = "a job that does nothing, where history and dead letters are full: each run drives out an older one"
 
 
 async def limit(n: int, suspends: bool = False) -> Figures:
@@ -53,7 +56,7 @@ async def limit(n: int, suspends: bool = False) -> Figures:
 
 
 async def asched(
-    n: int, suspends: bool = False, held: int = 0, collected: bool = True, listening: bool = False
+    n: int, suspends: bool = False, held: int = 0, collected: bool = True, listening: bool = False, full: bool = False
 ) -> Figures:
     from asched import Once, Scheduler
 
@@ -73,8 +76,26 @@ async def asched(
         async for _ in events:
             pass
 
+    async def fill(scheduler: Scheduler) -> None:
+        async def passes() -> None:
+            pass
+
+        async def fails() -> None:
+            raise ValueError
+
+        logging.disable(logging.ERROR)
+        trigger = Once(datetime.fromtimestamp(time.time() + 2, UTC))
+        for job, jobs in ((fails, LETTERS), (passes, N)):
+            for _ in range(jobs):
+                await scheduler.add_job(job, trigger, max_retries=0)
+        while (await scheduler.get_statistics()).total_runs < LETTERS + N:  # noqa: ASYNC110 - a record sets no event
+            await asyncio.sleep(0.1)
+
     async with Scheduler() as scheduler:
         reader = asyncio.ensure_future(read(scheduler.subscribe())) if listening else None
+        failed, before = (LETTERS, LETTERS + N) if full else (0, 0)
+        if full:
+            await fill(scheduler)
         now = time.time()
         for number in range(held):
             await scheduler.add_job(never, Once(datetime.fromtimestamp(now + 3600 + number / 100, UTC)))
@@ -85,7 +106,7 @@ async def asched(
             await scheduler.add_job(job, trigger)
         figures = await burst.measure(due)
         statistics = await scheduler.get_statistics()
-        assert (statistics.total_runs, statistics.total_failures, statistics.active_runs) == (n, 0, 0)
+        assert (statistics.total_runs, statistics.total_failures, statistics.active_runs) == (before + n, failed, 0)
         assert len(await scheduler.get_history(limit=1_000, status="succeeded")) == min(n, 1_000)
         if reader is not None:
             reader.cancel()
@@ -166,6 +187,7 @@ bench.unable("FastScheduler", "each job added rewrites the state of all: 100,000
 bench.row("asched", OURS, asched, case=HELD, n=N, held=100_000, quick={"held": 20_000}, rounds=3)
 bench.row("asched", OURS, asched, case=FRESH, n=N, held=100_000, collected=False, rounds=3, only_full=True)
 bench.row("asched", OURS, asched, case=LISTENING, n=N, listening=True, rounds=3)
+bench.row("asched", OURS, asched, case=FULL, n=N, full=True, rounds=3)
 bench.goal("cpu_us_per_run", case=NOOP, at_most=6.5, python="3.11")
 bench.goal("cpu_us_per_run", case=NOOP, at_most=5.5, python="3.13")
 bench.goal("stall_ms", case=NOOP, at_most=10)

@@ -828,7 +828,7 @@ class MemoryStore:
         job.active += (token,)
         if self._feed is not None:
             self._changed(_RUN_CHANGED, token)
-        return _STARTED, token, token, fence, job.timer, cancels, 0
+        return _STARTED, token, token, fence, None if next_planned is None else job.timer, cancels, 0
 
     def _pass_or_start(self, node: _Node, job: _Job, claim: Claim, now: int) -> ClaimedRow:
         """Handle a claim that lets instants pass, or that meets an active run."""
@@ -1246,25 +1246,23 @@ class MemoryStore:
 
     def _forget(self, kept: _Kept) -> None:
         """Drop the record unless something keeps it: the total history, the last of a job with a future, a letter."""
-        if self._is_listed(kept):
-            return
         if isinstance(kept, tuple):
-            job = self._jobs.get(kept[_JOB_ID])
-            if job is not None and job.id != kept[_JOB_SERIAL]:
-                job = None
+            if kept[0] > self._unlisted:
+                return
+            job = self._ran.get(kept[_JOB_SERIAL])
         else:
-            if kept.more is not None and kept.more.dead:
+            if kept.listed or (kept.more is not None and kept.more.dead):
                 return
             job = kept.job if kept.job.rev >= 0 else None
         if job is None:
             self._drop(kept)
-            return
-        lasting = job.planned is not None or job.spec.origin is _DECLARED or job.active
-        if lasting and job.recent and _turn(kept) >= _turn(job.recent[0]):
-            return
-        self._drop(kept)
-        if not lasting and not self._has_records(job):
-            self._remove(job)
+        elif job.planned is not None or job.spec.origin is _DECLARED or job.active:
+            if not job.recent or _turn(kept) < _turn(job.recent[0]):
+                self._drop(kept)
+        else:
+            self._drop(kept)
+            if not self._has_records(job):
+                self._remove(job)
 
     def _drop(self, kept: _Kept) -> None:
         if isinstance(kept, tuple):
@@ -1273,9 +1271,10 @@ class MemoryStore:
             self._runs.pop(kept.id, None)
 
     def _has_records(self, job: _Job) -> bool:
-        if any(self._is_listed(kept) for kept in job.recent):
-            return True
-        return any(run.job is job for run in self._dead.values())
+        for kept in job.recent:
+            if self._is_listed(kept):
+                return True
+        return job.failures > 0 and any(run.job is job for run in self._dead.values())
 
     def _discard(self, run_id: int) -> bool:
         run = self._dead.pop(run_id, None)

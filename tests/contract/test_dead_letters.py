@@ -127,6 +127,24 @@ async def test_a_finished_job_stays_while_it_has_a_letter(open_store: OpenStore,
     assert await store.get_runs([letter]) == [None]
 
 
+async def test_a_finished_job_stays_for_its_letter_when_its_other_records_go(
+    open_store: OpenStore, clock: SettableClock
+) -> None:
+    store = await open_store(Limits(history=3, kept_per_job=1))
+    node = await Actor.join(store, clock)
+    await node.add(spec("twice", max_runs=2), spec("loud"))
+    letter = await node.run_once("twice", RunStatus.FAILED)
+    other = await node.run_once("twice")
+
+    for _ in range(9):
+        await node.run_once("loud")
+    while await store.prune(100):
+        pass
+
+    assert await store.get_runs([other]) == [None]
+    assert (await node.enqueue("twice", replay_of=letter)).status is PutStatus.ADDED
+
+
 async def test_a_discarded_letter_is_gone_and_its_run_stays(store: Store, node: Actor) -> None:
     await node.add(spec("a"))
     first, second, third = [await node.run_once("a", RunStatus.FAILED) for _ in range(3)]
