@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -73,11 +73,12 @@ class Subscription:
             return Event("events.dropped", self._events[0].at, data={"count": lost})
         return self._events.popleft()
 
-    def put(self, event: Event) -> None:
-        if len(self._events) >= _BACKLOG:
+    def put(self, events: Sequence[Event]) -> None:
+        self._events.extend(events)
+        surplus = len(self._events) - _BACKLOG
+        for _ in range(surplus):
             self._events.popleft()
-            self._dropped += 1
-        self._events.append(event)
+        self._dropped += max(surplus, 0)
         self._ready.set()
 
     def close(self) -> None:
@@ -132,18 +133,22 @@ class EventBus:
         # Over a copy: the collector may take a reader away at any moment.
         return [reader for subscriber in tuple(self._subscribers) if (reader := subscriber()) is not None]
 
-    def publish(self, event: Event) -> None:
+    def publish(self, events: Sequence[Event]) -> None:
         for subscription in self._readers():
-            subscription.put(event)
-        for hook in self._hooks.get(event.name, ()):
-            try:
-                answer = hook(event)
-                if inspect.isawaitable(answer):
-                    task = asyncio.ensure_future(_finish(hook, answer))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-            except Exception:
-                log.exception("the hook %r for %s failed", hook, event.name)
+            subscription.put(events)
+        for event in events if self._hooks else ():
+            for hook in self._hooks.get(event.name, ()):
+                self._call(hook, event)
+
+    def _call(self, hook: Hook, event: Event) -> None:
+        try:
+            answer = hook(event)
+            if inspect.isawaitable(answer):
+                task = asyncio.ensure_future(_finish(hook, answer))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        except Exception:
+            log.exception("the hook %r for %s failed", hook, event.name)
 
     async def close(self) -> None:
         """End the subscriptions once they are read, and wait for the hooks that run."""

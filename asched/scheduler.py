@@ -1161,11 +1161,13 @@ class Scheduler:
                     found_jobs, found_runs = [], []
                 jobs = {record.spec.id: Job(record) for record in found_jobs if record is not None}
                 runs = {record.id: Run(record) for record in found_runs if record is not None}
+                events = []
                 for name, at, job_id, run_id, data in told:
                     run = None if run_id is None else runs.get(run_id)
                     text = None if run_id is None else format_run_id(run_id)
                     job = None if job_id is None else jobs.get(job_id)
-                    self._bus.publish(Event(name, to_datetime(at), job_id, text, job, run, data))
+                    events.append(_new(Event, (name, to_datetime(at), job_id, text, job, run, data)))
+                self._bus.publish(events)
         finally:
             self._teller = None
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from asched.store import Change, Changes
+from asched.store import Change, ChangeKind, Changes
 
 __all__ = ["ALL_NODES", "Feed", "Hints", "News"]
 
@@ -82,13 +82,18 @@ class Feed:
     """The last changes, each with a number. A store makes one when somebody asks for the first time."""
 
     def __init__(self) -> None:
-        self._changes: deque[Change] = deque(maxlen=_REMEMBERED)
+        # A run by its number and a job by its id: two changes of each run are kept, and as tuples of their own they led
+        # to a full garbage collection within a burst.
+        self._changes: deque[int | str | Change] = deque(maxlen=_REMEMBERED)
         self._end = 0
 
     def add(self, changes: Iterable[Change]) -> None:
         for change in changes:
-            self._changes.append(change)
-            self._end += 1
+            self.note(change.kind, change.id)
+
+    def note(self, kind: ChangeKind, subject: int | str) -> None:
+        self._changes.append(Change(kind, subject) if kind is _JOB_REMOVED else subject)
+        self._end += 1
 
     def break_off(self) -> None:
         """Some changes are not known: whoever follows looks at everything again."""
@@ -101,4 +106,13 @@ class Feed:
         missed = self._end - cursor
         complete = 0 <= missed <= len(self._changes)
         start = max(0, len(self._changes) - missed)
-        return Changes(self._end, tuple(islice(self._changes, start, None)), complete)
+        return Changes(self._end, tuple(map(_change, islice(self._changes, start, None))), complete)
+
+
+_RUN, _JOB, _JOB_REMOVED = ChangeKind.RUN, ChangeKind.JOB, ChangeKind.JOB_REMOVED
+
+
+def _change(noted: int | str | Change) -> Change:
+    if isinstance(noted, Change):
+        return noted
+    return Change(_RUN if isinstance(noted, int) else _JOB, noted)

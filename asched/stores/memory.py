@@ -24,7 +24,6 @@ from asched.store import (
     AttemptRecord,
     Beat,
     Cancelled,
-    Change,
     ChangeKind,
     Changes,
     Claim,
@@ -1054,7 +1053,9 @@ class MemoryStore:
         """Return what is known of the run, to be read."""
         kept: _Kept | None = self._plain.get(run_id) or self._runs.get(run_id)
         if kept is None:
-            kept = next((_begun_run(node, run_id) for node in self._nodes.values() if run_id in node.begun), None)
+            for node in self._nodes.values():
+                if run_id in node.begun:
+                    return _begun_run(node, run_id)
         return kept
 
     def _active_runs(self, job: _Job) -> list[_Run]:
@@ -1384,7 +1385,7 @@ class MemoryStore:
 
     def _changed(self, kind: ChangeKind, subject: str | int) -> None:
         if self._feed is not None:
-            self._feed.add((Change(kind, subject),))
+            self._feed.note(kind, subject)
 
 
 # An enum's member is looked up through its class and a descriptor; a global is not.
@@ -1494,56 +1495,20 @@ def _run_record(kept: _Kept) -> RunRecord:
     if run.status is RunStatus.RUNNING or (run.status is RunStatus.SUCCEEDED and not attempts):
         outcome = Outcome.OK if run.status is RunStatus.SUCCEEDED else None
         attempts += (AttemptRecord(run.attempt, run.node or "", _began(run), run.ended, outcome, None),)
-    return RunRecord(
-        id=run.id,
-        job_id=run.job.spec.id,
-        func=run.job.spec.func,
-        status=run.status,
-        reason=more.reason,
-        due=run.due,
-        planned=run.planned,
-        started=run.started,
-        ended=run.ended,
-        attempt=run.attempt,
-        attempts=attempts,
-        error=more.error,
-        result=more.result,
-        progress=more.progress,
-        log=more.log,
-        manual=more.manual,
-        replay_of=more.replay_of,
-        fence=run.fence,
-        node=run.node,
-        instants=more.instants,
-        last_due=run.due if more.last_due is None else more.last_due,
-        payload=run.payload,
-    )
+    spec, due = run.job.spec, run.due
+    record = (
+        run.id, spec.id, spec.func, run.status, more.reason, due, run.planned, run.started, run.ended,
+        run.attempt, attempts, more.error, more.result, more.progress, more.log, more.manual, more.replay_of,
+        run.fence, run.node, more.instants, due if more.last_due is None else more.last_due, run.payload,
+    )  # fmt: skip
+    return _new(RunRecord, record)
 
 
 def _plain_record(plain: _Plain) -> RunRecord:
     _, run_id, job_id, func, _, planned, due, started, ended, fence, node, payload = plain
     attempt = AttemptRecord(1, node or "", due if started is None else started, ended, Outcome.OK, None)
-    return RunRecord(
-        id=run_id,
-        job_id=job_id,
-        func=func,
-        status=RunStatus.SUCCEEDED,
-        reason=None,
-        due=due,
-        planned=planned,
-        started=started,
-        ended=ended,
-        attempt=1,
-        attempts=(attempt,),
-        error=None,
-        result=None,
-        progress=None,
-        log=(),
-        manual=False,
-        replay_of=None,
-        fence=fence,
-        node=node,
-        instants=1,
-        last_due=due,
-        payload=payload,
-    )
+    record = (
+        run_id, job_id, func, _SUCCEEDED, None, due, planned, started, ended, 1, (attempt,),
+        None, None, None, (), False, None, fence, node, 1, due, payload,
+    )  # fmt: skip
+    return _new(RunRecord, record)
