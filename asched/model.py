@@ -222,6 +222,12 @@ class Policy(Value):
         self.jitter: Final = jitter
         self.in_process: Final = in_process
 
+    def __setattr__(self, name: str, value: object) -> None:
+        # Unlike the other values it is in users' hands, and one object stands for the policies of many jobs.
+        if hasattr(self, name):
+            raise AttributeError(f"a policy does not change; policy.replace({name}=...) returns another one")
+        super().__setattr__(name, value)
+
     def interned(self) -> "Policy":
         """Return the one object that stands for this policy, so that 100,000 jobs share a few."""
         return _POLICIES.setdefault(self, self)

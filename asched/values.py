@@ -15,7 +15,7 @@ class Value:
     """A thing that equals another of its class when their fields are equal.
 
     A subclass names its fields, two or more, in ``__slots__`` and sets each as ``Final`` for the type checker to guard.
-    A guard at run time would double what making one costs.
+    A guard at run time would double what making one costs; a subclass that users see has one of its own.
     """
 
     __slots__: tuple[str, ...] = ()

@@ -79,3 +79,12 @@ def test_changing_a_policy_leaves_the_first_as_it_was() -> None:
     second = first.replace(overlap=Overlap.ALLOW)
 
     assert (first.overlap, second.overlap) == (Overlap.SKIP, Overlap.ALLOW)
+
+
+def test_a_policy_that_jobs_share_cannot_be_changed_in_place() -> None:
+    policy = Policy(timeout=5.0)
+
+    with pytest.raises(AttributeError, match=r"replace\(timeout=\.\.\.\)"):
+        policy.timeout = 10.0  # type: ignore[misc]  # what the type checker refuses is tried
+
+    assert policy.timeout == 5.0
