@@ -222,7 +222,7 @@ class PostgresStore:
         lane = self._lane
         self._loop_lane = lane(settings=_OF_THE_LOOP)
         self._ends_lane = lane(settings=_OF_THE_LOOP)
-        self._steps_lane = lane()
+        self._steps_lane = lane(settings=_OF_STEPS)
         self._lists_lane = lane()
         self._beat_lane = lane(timeout=max(0.2, lease / 3))
         self._listens = listen
@@ -864,6 +864,8 @@ class PostgresStore:
 # The statements of the loop go to some rows of large tables by their keys, with batches of one or of hundreds. A plan
 # that is made once for all of them, while the tables are small, is a disaster later; making one takes 0.5 ms.
 _OF_THE_LOOP = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "lock_timeout": _BRIEFLY}
+# A step goes to its rows by keys as well. It comes alone, so its plans are kept, even those made for an empty table.
+_OF_STEPS = {"enable_seqscan": "off"}
 
 _OPTIONS: dict[str, Callable[[str], object]] = {
     "schema": str,

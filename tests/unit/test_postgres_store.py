@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 import subprocess
 import sys
@@ -26,7 +27,8 @@ from asched.instants import SECOND, to_datetime
 from asched.model import Reason, RunStatus
 from asched.store import Gap, Grant, JobFilter, Limits, PutMode, PutStatus, RunFilter, Selection
 from asched.stores import open_url
-from asched.stores.postgres import PostgresStore, migrate
+from asched.stores.postgres import _OF_STEPS, PostgresStore, migrate
+from asched.stores.postgres_ledger import Schedule
 from asched.stores.sql import Migration, migrations
 
 pytestmark = pytest.mark.service
@@ -1010,3 +1012,24 @@ async def test_whoever_follows_is_told_of_a_crash_that_took_the_changes_and_hear
     assert not lost.complete
     assert heard.complete
     assert "after" in {change.id for change in heard.changes}
+
+
+# Plans
+
+
+@pytest.mark.parametrize("name", ["look_before_put", "serials_by_id", "jobs_by_serial", "lock_timers"])
+async def test_rows_are_found_by_their_keys_though_the_plan_was_made_for_an_empty_table(
+    opened: Callable[..., Any], direct: asyncpg.Connection, schema: str, name: str
+) -> None:
+    await opened()
+    for setting, value in _OF_STEPS.items():
+        await direct.execute(f"SET {setting} = {value}")
+    await direct.execute("SET plan_cache_mode = force_generic_plan")
+    statement = Schedule(schema, 1, Limits(), 0).sql[name]
+    await direct.execute(f"PREPARE kept AS {statement}")
+    wanted = {"look_before_put": "1, '{a}', 1, '{a}'", "serials_by_id": "1, '{a}'"}.get(name, "'{1}'")
+
+    plan = "\n".join(row[0] for row in await direct.fetch(f"EXPLAIN EXECUTE kept ({wanted})"))
+
+    assert re.findall(r"(?:job_id|job_pkey|timer_pkey)", plan), plan
+    assert not re.findall(r"Seq Scan|job_group|job_serial", plan), plan
