@@ -495,7 +495,7 @@ def _has_browser() -> bool:
 
 def _require_web() -> None:
     missing = [
-        f"'asched[{extra}]'"
+        f"'asched-py[{extra}]'"
         for extra, module in (("web", "sse_starlette"), ("server", "uvicorn"))
         if importlib.util.find_spec(module) is None
     ]

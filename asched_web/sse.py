@@ -88,7 +88,7 @@ def _server_sent_event() -> type[ServerSentEvent]:
         from sse_starlette.event import ServerSentEvent
     except ModuleNotFoundError:
         raise MissingExtra(
-            "server-sent events need sse-starlette: pip install 'asched[web]'", name="sse_starlette"
+            "server-sent events need sse-starlette: pip install 'asched-py[web]'", name="sse_starlette"
         ) from None
     return ServerSentEvent
 

@@ -1,4 +1,4 @@
-"""A process that is killed in the middle of a run, and the next one, which finishes the work. Needs asched[sqlite].
+"""A process that is killed in the middle of a run, and the next one, which finishes the work. Needs asched-py[sqlite].
 
 Prints:
 

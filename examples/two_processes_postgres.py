@@ -1,4 +1,6 @@
-"""Two processes work on one schedule, one of them is killed, and the other takes over its run. Needs asched[postgres].
+"""Two processes work on one schedule, one of them is killed, and the other takes over its run.
+
+Needs asched-py[postgres].
 
     python examples/two_processes_postgres.py [postgresql://user:password@host/database]
 

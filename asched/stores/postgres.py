@@ -172,7 +172,7 @@ class PostgresStore:
         on_lease_lost: Literal["cancel", "finish"] = "cancel",
     ) -> None:
         if find_spec("asyncpg") is None:
-            raise MissingExtra("PostgresStore needs asyncpg: pip install 'asched[postgres]'")
+            raise MissingExtra("PostgresStore needs asyncpg: pip install 'asched-py[postgres]'")
         if not isinstance(schema, str) or not _SCHEMA_NAME.fullmatch(schema):
             raise InvalidArgument(
                 "schema must be up to 48 letters, digits and underscores and not begin with pg_, not "

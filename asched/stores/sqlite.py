@@ -128,7 +128,7 @@ class SQLiteStore:
         read_only: bool = False,
     ) -> None:
         if find_spec("aiosqlite") is None:
-            raise MissingExtra("SQLiteStore needs aiosqlite: pip install 'asched[sqlite]'")
+            raise MissingExtra("SQLiteStore needs aiosqlite: pip install 'asched-py[sqlite]'")
         name = os.fspath(path)
         if not name or name == ":memory:":
             raise InvalidArgument("a database in memory forgets everything; use MemoryStore for that", field="path")

@@ -1,6 +1,6 @@
 """asched in a BlackSheep application.
 
-pip install 'asched[web]' blacksheep uvicorn
+pip install 'asched-py[web]' blacksheep uvicorn
 uvicorn blacksheep_host:app
 """
 

@@ -1,6 +1,6 @@
 """asched beside a Django application under ASGI: Django knows no lifespan, so `attach` brings one.
 
-    pip install 'asched[web]' django uvicorn
+    pip install 'asched-py[web]' django uvicorn
     uvicorn django_host:app
 
 `manage.py runserver` serves in a thread that its autoreloader kills; use an ASGI server.

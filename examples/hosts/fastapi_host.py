@@ -1,6 +1,6 @@
 """asched in a FastAPI application: the scheduler lives as long as the application, the dashboard is at /scheduler/.
 
-pip install 'asched[web]' fastapi uvicorn
+pip install 'asched-py[web]' fastapi uvicorn
 uvicorn fastapi_host:app
 """
 

@@ -3,7 +3,7 @@
 Litestar's mount takes the prefix out of the path and says nowhere that it did; asched_web finds its way from the raw
 path. `copy_scope=True` keeps Litestar's own scope as it was.
 
-    pip install 'asched[web]' litestar uvicorn
+    pip install 'asched-py[web]' litestar uvicorn
     uvicorn litestar_host:app
 """
 

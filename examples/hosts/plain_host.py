@@ -1,6 +1,6 @@
 """asched_web alone, at the root of a server: its lifespan starts and stops the scheduler.
 
-pip install 'asched[web,server]'
+pip install 'asched-py[web,server]'
 uvicorn plain_host:app --port 8000
 """
 

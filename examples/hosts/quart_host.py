@@ -1,6 +1,6 @@
 """asched beside a Quart application: Quart mounts no ASGI application, so `attach` stands around it.
 
-pip install 'asched[web]' quart hypercorn
+pip install 'asched-py[web]' quart hypercorn
 hypercorn quart_host:app
 """
 

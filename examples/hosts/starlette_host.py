@@ -1,6 +1,6 @@
 """asched in a Starlette application.
 
-pip install 'asched[web]' starlette uvicorn
+pip install 'asched-py[web]' starlette uvicorn
 uvicorn starlette_host:app
 """
 

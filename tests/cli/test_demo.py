@@ -132,6 +132,6 @@ def test_demo_without_aiosqlite_says_so_and_uses_memory(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
     assert 0 == done.returncode, done.stderr
-    assert "asched[sqlite]" in done.stderr
+    assert "asched-py[sqlite]" in done.stderr
     assert "in memory" in done.stdout
     assert not (tmp_path / "asched-demo.db").exists()

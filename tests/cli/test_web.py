@@ -6,9 +6,12 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +107,15 @@ def test_host_that_does_not_exist_is_an_error_in_one_line(asched, module) -> Non
     assert 1 == done.returncode
     assert done.stderr.startswith("asched: cannot listen on host.invalid")
     assert 1 == done.stderr.count("\n")
+
+
+def test_web_without_its_packages_names_the_extras_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules |= {'sse_starlette': None, 'uvicorn': None}\n"
+        "from asched.cli import main; sys.exit(main(['web', 'app:scheduler']))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert 1 == done.returncode
+    assert "asched: it needs more packages: pip install 'asched-py[web]' 'asched-py[server]'\n" == done.stderr

@@ -299,7 +299,7 @@ def test_missing_driver_names_the_extra_that_brings_it(tmp_path: Path) -> None:
 
     said = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert "True" in said.stdout and "asched[sqlite]" in said.stdout, said.stderr
+    assert "True" in said.stdout and "asched-py[sqlite]" in said.stdout, said.stderr
 
 
 async def test_max_concurrency_bounds_the_runs_of_a_node(clock: VirtualClock, journal: Journal) -> None:

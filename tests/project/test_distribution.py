@@ -1,9 +1,10 @@
-"""What a user gets from ``pip install asched``."""
+"""What a user gets from ``pip install asched-py``."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -22,6 +23,22 @@ from asched import events, model, registry, store, views
 pytestmark = pytest.mark.xdist_group("distribution")
 
 PACKAGES = ("asched", "asched_web")
+
+# `asched` on PyPI is another project. Each pattern matches a way to require it or to look it up; the test below has a
+# sample of each. A name next to one of the characters in the brackets is part of a longer name, a path or a module.
+OTHER = r"(?<![\w./-])asched(?![\w./-])"
+NAMES_THE_OTHER_PROJECT = (
+    # A command and its arguments, as a line of a shell or as a list of strings. Wrapped prose may break the line in
+    # front of the name.
+    rf"\b(?:pip\d?|pipx|uv|uvx|poetry|pdm|session)\b[^\n`|;&]*\b(?:install|add)(?:\s+|\b[^\n`|;&]*){OTHER}",
+    rf"\buvx\s+{OTHER}|--(?:with|from)[\s=]+{OTHER}",
+    # A requirement: with extras, with a version, with an address, or in a list.
+    rf"{OTHER} ?(?:\[[\w{{]|(?:[=~!]=|[<>]=?) ?\d|@ ?\w)",
+    r"dependencies\s*=\s*\[[^\]]*[\"']asched[\"']",
+    # The built files, and a look-up by the distribution's name.
+    r"\basched-[\d*][^\s/]*\.(?:whl|tar\.gz|dist-info)",
+    r"\b(?:version|distribution|metadata|requires|files)\([\"']asched[\"']\)",
+)
 
 # The three dependencies of the core and what they bring themselves.
 CORE = {"asched", "anyio", "idna", "orjson", "typing_extensions", "tzdata"}
@@ -51,6 +68,11 @@ def metadata(wheel: Path) -> dict[str, list[str]]:
         [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         message = Parser().parsestr(archive.read(name).decode())
     return {key: message.get_all(key, []) for key in set(message.keys())}
+
+
+def requirements_of_the_other_project(text: str) -> list[str]:
+    joined = text.replace("\\\n", " ")
+    return [found[0] for pattern in NAMES_THE_OTHER_PROJECT for found in re.finditer(pattern, joined)]
 
 
 def foreign_modules(python: str | Path, folder: Path) -> set[str]:
@@ -105,6 +127,62 @@ def test_core_depends_on_three_packages_and_all_is_the_sum_of_the_other_extras(w
     core = {requirement.partition(">")[0] for requirement in by_extra.pop("")}
     assert {"anyio", "orjson", "tzdata"} == core
     assert set().union(*by_extra.values()) == everything
+
+
+def test_distribution_is_asched_py_and_nothing_in_the_repository_requires_the_other_asched(
+    root: Path, wheel: Path, sdist: Path
+) -> None:
+    # The source distribution has what the checkout has, without what tools made, and is all there is when unpacked.
+    with tarfile.open(sdist) as archive:
+        contents = {
+            member.name.partition("/")[2]: file.read()
+            for member in archive.getmembers()
+            if (file := archive.extractfile(member)) is not None
+        }
+    contents |= {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in (root / ".ci").rglob("*") if path.is_file()
+    }
+    texts = {name: content.decode(errors="replace") for name, content in contents.items() if b"\0" not in content}
+
+    found = {name: wrong for name, text in texts.items() if (wrong := requirements_of_the_other_project(text))}
+
+    assert {"README.md", "docs/tutorial.md", "asched/cli.py", "noxfile.py", "pyproject.toml"} <= texts.keys()
+    assert {} == found
+    assert ["asched-py"] == metadata(wheel)["Name"]
+    assert wheel.name.startswith("asched_py-")
+    assert sdist.name.startswith("asched_py-")
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "pip install {}",
+        "python -m pip install --upgrade 'uvicorn' {}",
+        "`pip install\n{}`",
+        "pip install \\\n    {}",
+        '["-m", "pip", "install", "{}"]',
+        'session.install("{}")',
+        "uv add {}",
+        "uv pip install '{}[web]'",
+        "uvx {} demo",
+        "pipx install {}",
+        "uvx --from {} asched demo",
+        "It needs {}[sqlite].",
+        "f'{}[{{extra}}]'",
+        "{}>=0.1",
+        "{} == 0.1.0",
+        "{} @ git+https://example.org/repository",
+        'dependencies = [\n    "uvicorn",\n    "{}",\n]',
+        "{}-0.1.0-py3-none-any.whl",
+        'importlib.metadata.version("{}")',
+    ],
+)
+def test_each_way_to_require_the_other_asched_is_found_and_ours_is_not(requirement: str) -> None:
+    other = requirements_of_the_other_project(requirement.format("asched"))
+    ours = requirements_of_the_other_project(requirement.format("asched-py"))
+
+    assert other
+    assert not ours
 
 
 def test_importing_asched_loads_only_the_core_though_every_extra_is_installed(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ def promised_output(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_prints_what_it_promises(path: Path, tmp_path: Path, require: Require) -> None:
     arguments = []
-    if "asched[sqlite]" in path.read_text("utf-8"):
+    if "asched-py[sqlite]" in path.read_text("utf-8"):
         pytest.importorskip("aiosqlite")
-    if "asched[postgres]" in path.read_text("utf-8"):
+    if "asched-py[postgres]" in path.read_text("utf-8"):
         require_postgres(require)
         arguments = [DSN]
 

@@ -221,7 +221,7 @@ def test_without_the_driver_the_error_names_the_extra() -> None:
         "except MissingExtra as error: print(error)\n"
     )
 
-    assert "pip install 'asched[postgres]'" in _python(program)
+    assert "pip install 'asched-py[postgres]'" in _python(program)
 
 
 def test_the_driver_is_loaded_when_a_store_is_opened_and_not_before() -> None:

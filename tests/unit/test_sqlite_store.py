@@ -614,7 +614,7 @@ def test_without_the_driver_the_error_names_the_extra() -> None:
         "except MissingExtra as error: print(error)\n"
     )
 
-    assert "pip install 'asched[sqlite]'" in _python(program).stdout
+    assert "pip install 'asched-py[sqlite]'" in _python(program).stdout
 
 
 def test_a_program_that_dies_with_an_open_store_ends(path: Path) -> None:

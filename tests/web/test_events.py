@@ -374,7 +374,7 @@ async def test_without_sse_starlette_the_answer_names_the_extra(
     sse._server_sent_event.cache_clear()
 
     assert 503 == answer.status
-    assert "pip install 'asched[web]'" in answer.json()["detail"]
+    assert "pip install 'asched-py[web]'" in answer.json()["detail"]
 
 
 def test_importing_the_application_imports_no_framework_and_no_server() -> None:
