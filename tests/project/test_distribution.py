@@ -18,6 +18,7 @@ from typing import ForwardRef
 import pytest
 
 from asched import events, model, registry, store, views
+from asched.version import VERSION
 
 # One worker builds for all of this file.
 pytestmark = pytest.mark.xdist_group("distribution")
@@ -103,6 +104,10 @@ def test_wheel_carries_the_licence_and_the_command(wheel: Path) -> None:
 
     assert "LICENSE" in names
     assert "asched = asched.__main__:main" in entry_points
+
+
+def test_version_of_the_wheel_is_that_of_the_code(wheel: Path) -> None:
+    assert [VERSION] == metadata(wheel)["Version"]
 
 
 def test_sdist_holds_sources_and_tests_and_nothing_made_by_tools(root: Path, sdist: Path) -> None:
