@@ -166,14 +166,19 @@ class Engine:
         self._ended = asyncio.Event()
         self._unrecorded: list[tuple[CurrentRun, FinishRow]] = []
         """Ends that the store has not taken and that are to be said again."""
+        self._put_off_ends: list[tuple[CurrentRun, FinishRow]] = []
+        """Ends of runs whose job somebody held; they become unrecorded ones in a moment."""
         self._ended_meanwhile: set[str] | None = None
-        """Jobs of which a run ended while the store was asked for claims; its answer may not know of that yet."""
+        """Jobs of which a run ended while the store was asked for claims; its answer may not know of that yet.
+        ``None``: no claim is under way."""
         self._unsettled = False
         """The store may hold claims for this node that it does not execute."""
         self._excess = 0
         """Heartbeats in a row at which the store held more claims than are executed here."""
         self._idle = asyncio.Event()
         self._stopping = False
+        self._drained = False
+        """The stop has ended its wait for attempts; none may begin any more."""
         self._tasks: list[asyncio.Task[None]] = []
         self._lease_ends = float("inf")
         self._asked = 0.0
@@ -204,25 +209,31 @@ class Engine:
             self._spawn(self._listen)
 
     async def stop(self, wait: bool, timeout: float) -> None:
-        """Start nothing more, let attempts end for at most ``timeout`` seconds, record the others as interrupted."""
+        """Claim nothing more, let attempts end for at most ``timeout`` seconds, record the others as interrupted.
+
+        A claim that is under way is waited for like an attempt, and what it grants is started: given back, it would
+        stay in the store until the next start.
+        """
         self._stopping = True
         self._wake()
         if any(task.cancelling() for task in self._tasks):
             # A program that ends by SystemExit: asyncio.run() cancels every task. Ends must still be recorded.
             self._spawn(self._record)
-        if wait and self.running:
+        if wait:
             await self._until_idle(timeout)
+        self._drained = True
         self._interrupt(list(self.running.values()), Halt.STOP)
-        if self.running:
-            await self._until_idle(_PATIENCE_AFTER_CANCEL)
+        await self._until_idle(_PATIENCE_AFTER_CANCEL)
         for run in list(self.running.values()):
             self._runner.give_up(run)
-        if self.available:
+        if self.available and self.running:
             await self._until_idle(timeout + _PATIENCE_AFTER_CANCEL)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.close()
+        if not await self._record_last():
+            return
         try:
             await self.store.leave(self.epoch)
         except StoreUnavailable as error:
@@ -244,13 +255,17 @@ class Engine:
 
     async def _until_idle(self, timeout: float) -> None:
         self._idle.clear()
-        if not self.running:
+        if self._is_idle():
             return
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
         except TimeoutError:
             pass
+
+    def _is_idle(self) -> bool:
+        """Tell whether nothing runs, waits to be recorded or is about to be granted."""
+        return not self.running and self._ended_meanwhile is None
 
     async def register(self) -> None:
         """Begin a lease under a new epoch."""
@@ -336,12 +351,15 @@ class Engine:
             try:
                 answers = await self.store.claim(self.epoch, claims)
                 if self._clock.elapsed() < self._lease_ends:
-                    self._take_up(claims, answers)
+                    if unwanted := self._take_up(claims, answers):
+                        self.take_in(await self.store.release(self.epoch, unwanted))
                 else:
                     # It took too long: others may have taken over by now what was granted. The heartbeat tells.
                     self._unsettled = True
             finally:
                 self._ended_meanwhile = None
+                if self._stopping and self._is_idle():
+                    self._idle.set()
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -445,24 +463,28 @@ class Engine:
         self._others, due = others[:-limit], others[: -limit - 1 : -1]
         return due
 
-    def _take_up(self, claims: Sequence[ClaimRow], answers: Sequence[ClaimedRow]) -> None:
-        """Start what was granted."""
+    def _take_up(self, claims: Sequence[ClaimRow], answers: Sequence[ClaimedRow]) -> list[int]:
+        """Start the granted claims; return the tokens of those that came after the drain, which do not start."""
+        unwanted: list[int] = []
         if not answers:
             # The lease ran out by the store's clock. Everything stands as it was.
             self._lease_ends = float("-inf")
             for timer, *_ in claims:
                 self._timers.add(timer)
-            return
+            return unwanted
         running, timers, horizon, noted = self.running, self._timers, self._horizon, self._on_noted
         function_of, start = self._registry.get, self._runner.start
-        listening = self._listening()
+        listening, drained = self._listening(), self._drained
         lost = 0
         for claim, answer in zip(claims, answers, strict=True):
             grant, token, run_id, fence, following, cancels, first_due = answer
             timer, _, _, planned, due, _, _, gap, _ = claim
             if following is not None and (horizon is None or following.due <= horizon):
                 timers.add(following)
-            if grant is _STARTED:
+            if grant is _STARTED and drained:
+                unwanted.append(token)
+                self._halt(cancels, Reason.SUPERSEDED)
+            elif grant is _STARTED:
                 spec, attempt = timer.spec, timer.attempt
                 function = function_of(spec.func)
                 assert function is not None
@@ -491,6 +513,7 @@ class Engine:
         if lost > len(claims) // 2:
             self._others_outdated = True
         self._trim()
+        return unwanted
 
     def _tell_gap(self, claim: ClaimRow) -> None:
         timer, _, start, _, _, _, _, gap, _ = claim
@@ -649,57 +672,103 @@ class Engine:
 
     async def _record(self) -> None:
         """Write ends of attempts, all that are there in one call."""
-        runner = self._runner
         while True:
-            if not runner.ended and not self._unrecorded:
+            if not self._runner.ended and not self._unrecorded:
                 self._ended.clear()
                 await self._ended.wait()
-            ended, runner.ended = runner.ended, []
-            ends = [self._end(run) for run in ended]
-            for run, end in self._unrecorded:
-                ended.append(run)
-                ends.append(end)
-            self._unrecorded.clear()
+            again = bool(self._unrecorded)
+            ended, ends = self._take_ends()
             delay = _RETRY_FIRST
-            again = False
-            while True:
-                try:
-                    accepted, timers = await self.store.finish(self.epoch, ends)
-                    if again and not all(accepted):
-                        accepted = await self._settle_ends(ended, accepted)
-                    break
-                except StoreUnavailable as error:
-                    again = True
-                    log.warning("%d ends of runs wait for the store, which is away: %s", len(ends), error)
-                    self._raise_exit()
-                    await asyncio.sleep(delay * (0.5 + random.random() / 2))
-                    delay = min(2 * delay, _RETRY_LIMIT)
-                except asyncio.CancelledError:
-                    self._unrecorded += zip(ended, ends, strict=True)
-                    raise
+            try:
+                while True:
+                    try:
+                        accepted, timers = await self._finish(ended, ends, again)
+                        break
+                    except StoreUnavailable as error:
+                        again = True
+                        log.warning("%d ends of runs wait for the store, which is away: %s", len(ends), error)
+                        self._raise_exit()
+                        await asyncio.sleep(delay * (0.5 + random.random() / 2))
+                        delay = min(2 * delay, _RETRY_LIMIT)
+            except asyncio.CancelledError:
+                self._unrecorded += zip(ended, ends, strict=True)
+                raise
+            self._on_recorded(ended, ends, accepted, timers)
+
+    async def _record_last(self) -> bool:
+        """Write the ends that the store has not taken so far, once more: it may be back by now.
+
+        Returns:
+            False: the store is away. Then the node must not leave either. Leaving gives back what a node has not
+            begun, to run again without being counted; attempts that took place follow their crash policy.
+        """
+        self._end_again()
+        ended, ends = self._take_ends()
+        if not ends:
+            return True
+        try:
+            accepted, timers = await self._finish(ended, ends, True)
+        except StoreUnavailable as error:
+            log.error(
+                "the store is unavailable, so the ends of %d attempts are not recorded; their runs follow the crash "
+                "policy of their jobs once this node's lease has run out: %s",
+                len(ends), error,
+            )  # fmt: skip
             self._raise_exit()
-            if None in accepted:
-                ended, ends, accepted = self._put_off(ended, ends, accepted)
-            running = self.running
+            return False
+        self._on_recorded(ended, ends, accepted, timers)
+        return True
+
+    def _take_ends(self) -> tuple[list[CurrentRun], list[FinishRow]]:
+        """Take out the attempts that have ended and are not recorded."""
+        runner = self._runner
+        ended, runner.ended = runner.ended, []
+        ends = [self._end(run) for run in ended]
+        for run, end in self._unrecorded:
+            ended.append(run)
+            ends.append(end)
+        self._unrecorded.clear()
+        return ended, ends
+
+    async def _finish(
+        self, ended: Sequence[CurrentRun], ends: Sequence[FinishRow], again: bool
+    ) -> tuple[Sequence[bool | None], list[Timer]]:
+        """Write ends; ``again``: the store may have taken them before, though its answer was lost."""
+        accepted, timers = await self.store.finish(self.epoch, ends)
+        if again and not all(accepted):
+            accepted = await self._settle_ends(ended, accepted)
+        return accepted, timers
+
+    def _on_recorded(
+        self,
+        ended: list[CurrentRun],
+        ends: list[FinishRow],
+        accepted: Sequence[bool | None],
+        timers: Sequence[Timer],
+    ) -> None:
+        self._raise_exit()
+        if None in accepted:
+            ended, ends, accepted = self._put_off(ended, ends, accepted)
+        running = self.running
+        for run in ended:
+            running.pop(run.token, None)
+        if self._held:
             for run in ended:
-                running.pop(run.token, None)
-            if self._held:
-                for run in ended:
-                    self._let_go(run.spec.id)
-            if self._ended_meanwhile is not None:
-                self._ended_meanwhile.update(run.spec.id for run in ended)
-            if not all(accepted):
-                self._report_refused(ends, accepted)
-            if timers:
-                self.take_in(timers)
-            if self._listening():
-                for run, (_, status, *_), kept in zip(ended, ends, accepted, strict=True):
-                    if kept:
-                        self._tell(_EVENT_OF.get(status, "run.progress"), run.spec.id, run.run_id, {})
-            if self._full or self._for_thread:
-                self._wake()
-            if not running:
-                self._idle.set()
+                self._let_go(run.spec.id)
+        if self._ended_meanwhile is not None:
+            self._ended_meanwhile.update(run.spec.id for run in ended)
+        if not all(accepted):
+            self._report_refused(ends, accepted)
+        if timers:
+            self.take_in(timers)
+        if self._listening():
+            for run, (_, status, *_), kept in zip(ended, ends, accepted, strict=True):
+                if kept:
+                    self._tell(_EVENT_OF.get(status, "run.progress"), run.spec.id, run.run_id, {})
+        if self._full or self._for_thread:
+            self._wake()
+        if not running and self._is_idle():
+            self._idle.set()
 
     def _put_off(
         self, ended: Sequence[CurrentRun], ends: Sequence[FinishRow], accepted: Sequence[bool | None]
@@ -708,11 +777,13 @@ class Engine:
         answered = list(zip(ended, ends, accepted, strict=True))
         later = [(run, end) for run, end, kept in answered if kept is None]
         now = [(run, end, kept) for run, end, kept in answered if kept is not None]
-        self._loop.call_later(_BUSY_AGAIN, self._end_again, later)
+        self._put_off_ends += later
+        self._loop.call_later(_BUSY_AGAIN, self._end_again)
         return [run for run, _, _ in now], [end for _, end, _ in now], [kept for _, _, kept in now]
 
-    def _end_again(self, ends: Iterable[tuple[CurrentRun, FinishRow]]) -> None:
-        self._unrecorded += ends
+    def _end_again(self) -> None:
+        self._unrecorded += self._put_off_ends
+        self._put_off_ends.clear()
         self._ended.set()
 
     async def _settle_ends(self, ended: Sequence[CurrentRun], accepted: Sequence[bool | None]) -> list[bool | None]:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from support.schedules import Gate, Journal, at, last_run, records, runs_of, since
 
-from asched import Interval, InvalidArgument, NotStarted, Outcome, Reason, Run, RunStatus, Scheduler, current_run
-from asched.store import Store
+from asched import (
+    Interval,
+    InvalidArgument,
+    MemoryStore,
+    NotStarted,
+    Once,
+    Outcome,
+    Reason,
+    Run,
+    RunStatus,
+    Scheduler,
+    StoreUnavailable,
+    current_run,
+)
+from asched.store import ClaimedRow, ClaimRow, FinishRow, Live, Store, Timer
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -262,3 +276,164 @@ async def test_job_may_stop_its_own_scheduler(scheduler: Scheduler, clock: Virtu
     assert stops[0].done()
     assert [(RunStatus.SUCCEEDED, None, 10, 1)] == history
     assert "done" == run.result
+
+
+class SlowToClaim(MemoryStore):
+    """A memory store whose answers to claims are ``late`` seconds late."""
+
+    late = 0.0
+
+    async def claim(self, epoch: int, claims: Sequence[ClaimRow]) -> Sequence[ClaimedRow]:
+        answers = await super().claim(epoch, claims)
+        await asyncio.sleep(self.late)
+        return answers
+
+
+async def test_claim_that_is_under_way_when_the_scheduler_stops_is_run_and_waited_for(
+    clock: VirtualClock, journal: Journal
+) -> None:
+    store = SlowToClaim()
+
+    async def work() -> None:
+        journal.note()
+        await asyncio.sleep(5)
+
+    scheduler = Scheduler(store, clock=clock)
+    scheduler.register_function(work, name="app:work")
+    async with scheduler:
+        await scheduler.add_job(work, Interval(seconds=10), id="job")
+        await clock.sleep_until(at(9))
+        store.late = 3.0
+        await clock.sleep_until(at(11))
+    stopped = journal.now()
+
+    async with Scheduler(store, clock=clock) as scheduler:
+        run = await last_run(scheduler, "job")
+    assert [13] == journal.times
+    assert 18 == stopped
+    assert (RunStatus.SUCCEEDED, 10) == (run.status, since(run.due_at))
+
+
+async def test_claim_that_is_answered_after_the_drain_starts_nothing_and_runs_at_the_next_start(
+    clock: VirtualClock, journal: Journal
+) -> None:
+    store = SlowToClaim()
+
+    async def stubborn() -> None:
+        end = clock.elapsed() + 20
+        while clock.elapsed() < end:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.1)
+
+    async def work() -> None:
+        journal.note()
+
+    scheduler = Scheduler(store, clock=clock)
+    for function, name in ((stubborn, "app:stubborn"), (work, "app:work")):
+        scheduler.register_function(function, name=name)
+    async with scheduler:
+        await scheduler.add_job(stubborn, Once(at(5)))
+        await scheduler.add_job(work, Once(at(10)), id="job", on_crash="lost")
+        await clock.sleep_until(at(9))
+        store.late = 1.5
+        await clock.sleep_until(at(11))
+        # The claim is answered half a second after the runs have been told to end, and half before they are given up.
+        await scheduler.stop(wait=False)
+        times_before = list(journal.times)
+        await clock.sleep_until(at(30))
+        store.late = 0.0
+        await scheduler.start()
+        await clock.sleep_until(at(40))
+        run = await last_run(scheduler, "job")
+
+    assert ([], [30]) == (times_before, journal.times)
+    assert (RunStatus.SUCCEEDED, 1, [Outcome.OK]) == (run.status, run.attempt, [each.outcome for each in run.attempts])
+
+
+class Unreachable(MemoryStore):
+    """A memory store that takes no claims and no ends of runs while it is ``away``."""
+
+    away = False
+
+    def __init__(self) -> None:
+        super().__init__(lease=30.0)
+        self.refused_end = asyncio.Event()
+
+    def check(self) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+
+    async def claim(self, epoch: int, claims: Sequence[ClaimRow]) -> Sequence[ClaimedRow]:
+        self.check()
+        return await super().claim(epoch, claims)
+
+    async def claims(self, epoch: int) -> list[Live]:
+        self.check()
+        return await super().claims(epoch)
+
+    async def finish(self, epoch: int, ends: Sequence[FinishRow]) -> tuple[Sequence[bool | None], list[Timer]]:
+        if self.away:
+            self.refused_end.set()
+        self.check()
+        return await super().finish(epoch, ends)
+
+
+class Outage:
+    """A job of every 10 s that takes 5 s; its store goes away at second 11, and the scheduler stops after 40 s."""
+
+    def __init__(self, clock: VirtualClock, journal: Journal) -> None:
+        self.store = Unreachable()
+        self._clock, self._journal = clock, journal
+
+    async def work(self) -> None:
+        run = current_run()
+        assert run is not None
+        self._journal.note(since(run.due_at))
+        await asyncio.sleep(5)
+
+    def scheduler(self) -> Scheduler:
+        scheduler = Scheduler(self.store, clock=self._clock)
+        scheduler.register_function(self.work, name="work")
+        return scheduler
+
+    async def stop(self, back: bool, **job: object) -> None:
+        """Stop a scheduler just after the store has refused the end of its run, with the store back or still away."""
+        scheduler = self.scheduler()
+        await scheduler.start()
+        await scheduler.add_job(self.work, Interval(seconds=10), id="job", **job)  # type: ignore[arg-type]
+        await self._clock.sleep_until(at(11))
+        self.store.away = True
+        await self._clock.sleep_until(at(51))
+        # By now the back-off is longer than a stop takes that does not wait: the end is not said again by itself.
+        self.store.refused_end.clear()
+        await self.store.refused_end.wait()
+        self.store.away = not back
+        await scheduler.stop(wait=False)
+        self.store.away = False
+
+
+async def test_end_that_waited_for_the_store_is_recorded_if_the_store_is_back_when_the_scheduler_stops(
+    clock: VirtualClock, journal: Journal
+) -> None:
+    outage = Outage(clock, journal)
+
+    await outage.stop(back=True)
+
+    async with outage.scheduler() as scheduler:
+        first, *_ = await runs_of(scheduler, "job")
+    assert (RunStatus.SUCCEEDED, 10, 15) == (first.status, since(first.due_at), since(first.ended_at))
+
+
+async def test_end_that_the_store_does_not_take_until_the_scheduler_has_stopped_follows_the_crash_policy(
+    clock: VirtualClock, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = Outage(clock, journal)
+
+    await outage.stop(back=False, on_crash="lost")
+    async with outage.scheduler() as scheduler:
+        await asyncio.sleep(60)
+        fates = [run.status for run in await runs_of(scheduler, "job") if since(run.due_at) == 10]
+
+    assert "the ends of 1 attempts are not recorded" in caplog.text
+    assert [RunStatus.LOST] == fates
+    assert 1 == journal.words.count(10)
