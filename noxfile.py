@@ -31,9 +31,10 @@ if not INSTALLED:
 # what newer ones brought (eager tasks came with 3.12), the newest warns of what will go.
 TESTED = sorted({INSTALLED[0], INSTALLED[-1]}, key=SUPPORTED.index)
 
-# Two workers on two cores: the suite mostly waits for databases and processes. Tests on a shared service use
-# a namespace of their own, so they may run side by side.
-WORKERS = "2"
+# More workers than cores: most of the suite waits for databases and processes. At most eight, since PostgreSQL has a
+# hundred connections; tests on it use a schema of their own, so they run side by side, and those with many nodes
+# share a worker (xdist_group).
+WORKERS = str(min(max(4, 2 * (os.cpu_count() or 1)), 8))
 
 
 def group(name: str) -> list[str]:
