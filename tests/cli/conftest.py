@@ -66,7 +66,7 @@ def asched(tmp_path: Path) -> Asched:
             env=_environment(),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=100,
             check=False,
         )
 

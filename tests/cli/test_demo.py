@@ -13,14 +13,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from support.processes import AT_ONCE
 
 
 def test_demo_in_memory_shows_what_runs_and_ends_by_itself(asched) -> None:
-    done = asched("demo", "--memory", "--seconds", "3.5", "--no-browser", "--port", "0")
+    done = asched("demo", "--memory", "--seconds", "8", "--no-browser", "--port", "0")
 
     assert 0 == done.returncode, done.stderr
     assert "in memory" in done.stdout
-    assert re.search(r"^\d\d:\d\d:\d\d  heartbeat +succeeded in 0\.\d\d s$", done.stdout, re.MULTILINE)
+    assert re.search(r"^\d\d:\d\d:\d\d  heartbeat +succeeded in \d+\.\d\d s$", done.stdout, re.MULTILINE)
     assert "runs in all" in done.stdout or "run in all" in done.stdout
     assert "\x1b" not in done.stdout
 
@@ -32,7 +33,7 @@ def test_demo_serves_the_dashboard_below_scheduler(start) -> None:
     assert found is not None
     process.read_until("heartbeat")
 
-    with urllib.request.urlopen(found[0].replace("/scheduler/", "/"), timeout=10) as answer:
+    with urllib.request.urlopen(found[0].replace("/scheduler/", "/"), timeout=60) as answer:
         page, landed = answer.read(), answer.url
 
     assert found[0] == landed
@@ -53,14 +54,15 @@ def test_demo_takes_the_next_free_port_and_says_so(start) -> None:
     assert taken == int(found[2])
 
 
-def test_demo_ends_within_two_seconds_of_an_interrupt_though_jobs_run(start) -> None:
+@pytest.mark.parametrize("bound", [AT_ONCE, pytest.param(2.0, marks=pytest.mark.long)])
+def test_demo_ends_at_once_on_an_interrupt_though_jobs_run(start, bound: float) -> None:
     process = start("demo", "--memory", "--no-browser", "--port", "0")
     process.read_until("thumbnails")
 
     code, seconds = process.end()
 
     assert 0 == code
-    assert seconds < 2
+    assert seconds < bound
 
 
 def test_demo_that_was_killed_goes_on_where_it_was(start, tmp_path: Path) -> None:
@@ -90,17 +92,21 @@ def test_second_demo_in_one_folder_names_the_first(start, asched) -> None:
 
 
 def on_a_terminal(folder: Path, columns: int) -> str:
-    """Return all that a terminal of this width is sent."""
+    """Return all that a terminal of this width is sent until the table was drawn three times and the demo was ended."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "asched", "demo", "--memory", "--no-browser", "--port", "0", "--seconds", "3"]
+    command = [sys.executable, "-m", "asched", "demo", "--memory", "--no-browser", "--port", "0"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "30"}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=theirs) as process:
         os.close(theirs)
         shown = b""
+        told = False
         # Linux says EIO, macOS nothing, once the other side is closed.
         try:
             while data := os.read(ours, 4096):
                 shown += data
+                if not told and shown.count(b"\x1b[J") >= 3:
+                    told = True
+                    process.send_signal(signal.SIGINT)
         except OSError:
             pass
         os.close(ours)
@@ -129,7 +135,7 @@ def test_demo_without_aiosqlite_says_so_and_uses_memory(tmp_path: Path) -> None:
     code = "import sys; sys.modules['aiosqlite'] = None; from asched.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "demo", "--seconds", "0", "--no-browser", "--port", "0"]
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
 
     assert 0 == done.returncode, done.stderr
     assert "asched-py[sqlite]" in done.stderr

@@ -180,7 +180,7 @@ def test_two_processes_share_the_runs_and_each_dashboard_shows_all_of_them(start
 
 
 def get(site: str, path: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{site}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"{site}{path}", timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 

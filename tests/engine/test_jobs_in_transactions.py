@@ -70,7 +70,7 @@ async def test_job_and_row_are_there_after_the_commit_and_the_job_runs(shop: Sho
 
     assert (["job_1"], [1]) == (await shop.jobs(), await shop.orders())
     assert job.id == "job_1"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert 1 == await shop.reminded.get()
 
 
@@ -94,7 +94,7 @@ async def test_nobody_sees_a_job_or_runs_it_before_the_commit(shop: Shop) -> Non
         seen, ran = await shop.jobs(), shop.reminded.qsize()
 
     assert ([], 0) == (seen, ran)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert 1 == await shop.reminded.get()
 
 
@@ -106,7 +106,7 @@ async def test_a_transaction_that_is_given_up_leaves_nothing_that_runs(shop: Sho
 
     await shop.scheduler.add_job("shop:remind", Once(to_datetime(SystemClock().now() + SECOND)), args=[2])
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert 2 == await shop.reminded.get()
     assert shop.reminded.empty()
 

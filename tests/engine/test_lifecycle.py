@@ -327,16 +327,19 @@ RUN_FOREVER = """
 import asyncio, logging, sys
 from asched import Scheduler
 scheduler = Scheduler()
+stops = asyncio.Event()
 
 @scheduler.every(0.05).seconds
 async def work():
     print("begun", flush=True)
+    await stops.wait()
     await asyncio.sleep(0.3)
     print("ended", flush=True)
 
 @scheduler.on("scheduler.stopping")
 def stopping(event):
     print("stopping", flush=True)
+    stops.set()
 
 asyncio.run(scheduler.run_forever())
 print("running", scheduler.running, "requested", scheduler.is_shutdown_requested(), flush=True)
@@ -351,7 +354,7 @@ def test_signal_ends_run_forever_after_the_running_attempt(number: signal.Signal
     assert process.stdout is not None
     first = process.stdout.readline()
     process.send_signal(number)
-    rest, errors = process.communicate(timeout=10)
+    rest, errors = process.communicate(timeout=60)
 
     assert "begun\n" == first
     assert ["stopping", "ended", "running False requested True"] == rest.splitlines()

@@ -234,5 +234,5 @@ async def test_whatever_is_done_at_once_the_rows_fit_together(racers: list[Racer
     wrong = {name: count for name, count in (await contradictions(racers[0].store.schema)).items() if count}
     assert wrong == {}
     await calm_down(racers)
-    assert (await racers[0].store.totals()).runs > 100 * seconds
+    assert (await racers[0].store.totals()).runs > 10 * seconds
     assert await racers[0].store.claims(racers[0].epoch) == []

@@ -39,7 +39,7 @@ async def test_a_server_that_crashes_under_load_loses_nothing(
         verdict = await conductor.judge()
 
     assert_all_is_well(verdict, conductor)
-    assert verdict.ran > 300
+    assert verdict.ran > 100
 
 
 async def test_the_outage_of_the_server_is_survived_and_no_end_of_a_run_is_lost(
@@ -47,21 +47,22 @@ async def test_the_outage_of_the_server_is_survived_and_no_end_of_a_run_is_lost(
 ) -> None:
     # Some of the jobs take two seconds: the server goes while they run, and their ends are kept until it is back.
     piece = Piece(jobs=24, seconds=15, step=3)
-    async with nodes_playing(piece, own_place.effects, tmp_path, 0, own_place.url(), work=2.0) as conductor:
+    # Twice the lease of the other tests: that none is missed must not depend on how busy the machine is.
+    lease = 2 * LEASE
+    url = own_place.url(lease=lease)
+    async with nodes_playing(piece, own_place.effects, tmp_path, 0, url, work=2.0) as conductor:
         await own_place.effects.reach(4, "job LIKE 'work%'")
         await asyncio.to_thread(cluster.stop, "immediate")
-        # For longer than the lease, and than it takes to notice.
-        await asyncio.sleep(2 * LEASE)
-        texts = [node.text() for node in conductor.nodes]
+        for node in conductor.nodes:
+            await says(node.log, "the store is away, nothing is started until it is back")
+        await asyncio.sleep(2 * lease)
         await asyncio.to_thread(cluster.start)
+        for node in conductor.nodes:
+            await says(node.log, "the store is back")
         await conductor.come_to_an_end()
         verdict = await conductor.judge()
 
     assert_all_is_well(verdict, conductor)
-    for text in texts:
-        assert "the store is away, nothing is started until it is back" in text
-    for node in conductor.nodes:
-        assert "the store is back" in node.text()
     # Nobody took another one for dead because the server was away, so every end that had been kept was recorded.
     assert verdict.rescued == 0
     assert verdict.ran_twice == 0
@@ -127,9 +128,9 @@ async def test_a_stop_during_the_outage_ends_in_time(cluster: Cluster, own_place
         await own_place.effects.reach(1)
         await asyncio.to_thread(cluster.stop, "immediate")
         at_once, later, _ = conductor.nodes
-        await at_once.end(patience=6.0)
+        await at_once.end()
         await says(later.log, "the store is away")
-        await later.end(patience=6.0)
+        await later.end()
 
 
 async def test_a_start_during_the_outage_is_refused_and_can_be_repeated(cluster: Cluster, own_place: Place) -> None:
@@ -151,7 +152,7 @@ async def test_the_way_back_is_asked_for_with_back_off_and_jitter(place: Place, 
         async with nodes_playing(
             Piece(jobs=16, seconds=14), place.effects, tmp_path, 0, place.url(), ({"store": url},)
         ) as conductor:
-            await asyncio.sleep(4)
+            await place.effects.reach(1)
             proxy.reject()
             times = []
             seen = proxy.attempts

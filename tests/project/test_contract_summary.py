@@ -17,7 +17,7 @@ def test_run_prints_the_contract_tests_of_each_store(workers: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", workers, "contract/test_groups.py"]
 
     done = subprocess.run(
-        [*command, "-k", "memory or sqlite"], cwd=TESTS, capture_output=True, text=True, timeout=100, check=False
+        [*command, "-k", "memory or sqlite"], cwd=TESTS, capture_output=True, text=True, timeout=280, check=False
     )
 
     others = "".join(f", {store} not run" for store in FACTORIES if store not in ("memory", "sqlite"))

@@ -65,7 +65,7 @@ def test_python_of_the_page_runs(page: Path, tmp_path: Path, require: Require) -
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=280,
             check=False,
         )
 

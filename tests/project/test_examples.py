@@ -38,7 +38,7 @@ def test_example_prints_what_it_promises(path: Path, tmp_path: Path, require: Re
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=280,
         check=False,
     )
 
@@ -52,6 +52,6 @@ def test_example_prints_what_it_promises(path: Path, tmp_path: Path, require: Re
 def test_tests_of_an_example_pass(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
 
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
 
     assert 0 == done.returncode, done.stdout

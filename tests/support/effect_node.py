@@ -190,7 +190,7 @@ async def main(orders: Orders) -> None:
     signal.signal(signal.SIGUSR1, hang)
     stopping = asyncio.Event()
     NODE.loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    async with asyncpg.create_pool(orders.effects, min_size=1, max_size=4) as NODE.sink:
+    async with asyncpg.create_pool(orders.effects, min_size=1, max_size=2) as NODE.sink:
         scheduler = Scheduler(NODE.store, clock=NODE.clock, history_limit=1_000_000)
         for name, function in FUNCTIONS.items():
             if not orders.functions or name in orders.functions:

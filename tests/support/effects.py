@@ -240,7 +240,7 @@ class Effects:
         finally:
             await connection.close()
 
-    async def reach(self, number: int, condition: str = "true", patience: float = 30.0) -> None:
+    async def reach(self, number: int, condition: str = "true", patience: float = 60.0) -> None:
         """Wait until so many effects fulfil the condition."""
 
         async def is_reached() -> bool:

@@ -73,7 +73,7 @@ class PgBouncer:
         self._process = subprocess.Popen(
             [*command, str(self._folder / "pgbouncer.ini")], stdout=self._log, stderr=self._log
         )
-        waiting_until = time.monotonic() + 10
+        waiting_until = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self._port), timeout=1).close()

@@ -37,6 +37,15 @@ class Place:
         parts = urlsplit(self.server)
         return self.url(f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}", **options)
 
+    async def claim_waits(self) -> bool:
+        """Tell whether a claim waits for a lock within the server. For nodes that go ``through`` under its name."""
+        return bool(
+            await self.effects.rows(
+                f"SELECT FROM pg_stat_activity WHERE application_name = '{self.schema}' "
+                "AND wait_event_type = 'Lock' AND query LIKE 'WITH me AS %'"
+            )
+        )
+
 
 @asynccontextmanager
 async def place_on(server: str, effects_server: str) -> AsyncIterator[Place]:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from asched_web.http import ASGIApp, Message, Scope
 
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 

@@ -72,7 +72,7 @@ def job(func: str, job_id: str, seconds: int = 3600) -> dict[str, object]:
 async def began(node: Node, other: Node) -> tuple[Node, Node]:
     """Return the node on which a run began, and the other one."""
     waits = [asyncio.ensure_future(each.first.wait()) for each in (node, other)]
-    _, pending = await asyncio.wait(waits, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    _, pending = await asyncio.wait(waits, timeout=60, return_when=asyncio.FIRST_COMPLETED)
     for wait in pending:
         wait.cancel()
     return (node, other) if node.began else (other, node)
@@ -98,7 +98,7 @@ async def test_a_run_is_cancelled_through_the_node_that_does_not_execute_it(node
     executing, other = await began(a, b)
 
     answer = await other.client.post(f"/api/runs/{run_id}/cancel")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         ended = await other.scheduler.wait_for_run(run_id)
 
     assert answer.status == 200
@@ -136,14 +136,14 @@ async def test_the_stream_of_one_node_tells_what_happens_on_the_other(nodes: tup
     a.scheduler.register_function(alone, name="app:alone")
     await a.client.post("/api/jobs", job("alone", "far"))
     telling = asyncio.ensure_future(stream.until("job"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         # Whoever follows says so in the database, and the other node takes note when it looks next.
         while not (await asyncio.wait([telling], timeout=0.2))[0]:
             await a.client.post("/api/jobs/far/pause")
             await a.client.post("/api/jobs/far/resume")
     added = await telling
     run_id = (await a.client.post("/api/jobs/far/run")).json()["run_id"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (told := await stream.until("run")).data["run_id"] != run_id or told.data["status"] != "succeeded":
             pass
     await stream.leave()

@@ -14,6 +14,7 @@ from asched.instants import from_datetime, to_datetime
 from asched.triggers import Daily, count_between
 
 _FIRST, _LAST = datetime(1990, 1, 2, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
+_DAYS = [_FIRST + timedelta(days=n) for n in range((_LAST - _FIRST).days)]
 
 
 def _zones() -> list[str]:
@@ -21,16 +22,15 @@ def _zones() -> list[str]:
     names: dict[tuple[timedelta | None, ...], str] = {}
     for name in sorted(available_timezones() - {"localtime"}):
         tz = ZoneInfo(name)
-        sample = tuple((_FIRST + timedelta(days=n)).astimezone(tz).utcoffset() for n in range(0, 13_800, 10))
+        sample = tuple(day.astimezone(tz).utcoffset() for day in _DAYS[::10])
         names.setdefault(sample, name)
     return sorted(names.values())
 
 
 def _changes(tz: ZoneInfo) -> list[datetime]:
     """Return the days on which the offset changes, found by looking at each."""
-    days = [_FIRST + timedelta(days=n) for n in range((_LAST - _FIRST).days)]
-    offsets = [day.astimezone(tz).utcoffset() for day in days]
-    return [day for day, before, after in zip(days, offsets, offsets[1:], strict=False) if before != after]
+    offsets = [day.astimezone(tz).utcoffset() for day in _DAYS]
+    return [day for day, before, after in zip(_DAYS, offsets, offsets[1:], strict=False) if before != after]
 
 
 def _exists(tz: ZoneInfo, wall: datetime) -> bool:

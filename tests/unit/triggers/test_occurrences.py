@@ -162,7 +162,8 @@ def test_a_year_of_seconds_is_counted_without_walking_it(zone: str) -> None:
     assert latest_between(trigger, NOW, NOW + YEAR + 7) == NOW + YEAR
     assert count_between(Cron("0-58 * * * *", zone), NOW, NOW + YEAR) == YEAR // HOUR * 59
 
-    assert time.perf_counter() - started < 0.05
+    # It takes a few milliseconds; to walk 31,536,000 instants takes a minute.
+    assert time.perf_counter() - started < 10
 
 
 def test_an_empty_span_holds_nothing() -> None:

@@ -55,7 +55,7 @@ def serve(require: Callable[[str, bool, str], None], tmp_path: Path) -> Iterator
         processes.append(process)
         url = f"http://127.0.0.1:{port}"
         prefix = "" if host == "plain" else "/scheduler"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
             try:
                 if httpx.get(f"{url}{prefix}/healthz").status_code == 200:

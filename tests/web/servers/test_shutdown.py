@@ -8,9 +8,10 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from support.processes import AT_ONCE
 from web.servers.harness import PREFIX, Outcome, Server, is_installed, serving, stop_with_streams
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 KINDS = [
     ("uvicorn", "ROOT", signal.SIGINT),  # chained in front of signal.signal
@@ -40,23 +41,23 @@ async def test_every_stream_is_told_and_the_process_is_gone(
     if app == "MOUNTED":
         needs("fastapi")
     with serving(name, app) as server:
-        outcome = await stop_with_streams(server, signum, 10)
+        outcome = await stop_with_streams(server, signum, 10, patience=AT_ONCE)
 
-    assert [] == outcome.faults(name, signum), outcome.log
+    assert [] == outcome.faults(name, signum, AT_ONCE), outcome.log
 
 
 async def test_one_ctrl_c_in_a_terminal_is_enough(needs: Callable[[str], None]) -> None:
     needs("uvicorn")
     with serving("uvicorn --workers 2", "ROOT") as server:
-        outcome = await stop_with_streams(server, signal.SIGINT, 10, group=True)
+        outcome = await stop_with_streams(server, signal.SIGINT, 10, group=True, patience=AT_ONCE)
 
-    assert [] == outcome.faults("uvicorn --workers 2", signal.SIGINT), outcome.log
+    assert [] == outcome.faults("uvicorn --workers 2", signal.SIGINT, AT_ONCE), outcome.log
 
 
 async def test_the_log_says_what_happened(needs: Callable[[str], None]) -> None:
     needs("uvicorn")
     with serving("uvicorn", "ROOT") as server:
-        outcome = await stop_with_streams(server, signal.SIGINT, 1)
+        outcome = await stop_with_streams(server, signal.SIGINT, 1, patience=AT_ONCE)
 
     assert "Signal 2 received, sent shutdown signal to SSE connections" in outcome.log
 
@@ -64,18 +65,18 @@ async def test_the_log_says_what_happened(needs: Callable[[str], None]) -> None:
 async def test_a_client_that_does_not_read_holds_up_nobody(needs: Callable[[str], None]) -> None:
     needs("uvicorn")
     with serving("uvicorn", "LARGE") as server:
-        outcome = await stop_with_streams(server, signal.SIGTERM, 5, stalled=3)
+        outcome = await stop_with_streams(server, signal.SIGTERM, 5, stalled=3, patience=AT_ONCE)
 
-    assert [] == outcome.faults("uvicorn", signal.SIGTERM), outcome.log
+    assert [] == outcome.faults("uvicorn", signal.SIGTERM, AT_ONCE), outcome.log
 
 
 async def test_a_server_without_streams_stops_at_once(needs: Callable[[str], None]) -> None:
     needs("uvicorn")
     needs("fastapi")
     with serving("uvicorn", "MOUNTED") as server:
-        outcome = await stop_with_streams(server, signal.SIGTERM, 0)
+        outcome = await stop_with_streams(server, signal.SIGTERM, 0, patience=AT_ONCE)
 
-    assert [] == outcome.faults("uvicorn", signal.SIGTERM), outcome.log
+    assert [] == outcome.faults("uvicorn", signal.SIGTERM, AT_ONCE), outcome.log
 
 
 async def test_the_hosts_own_streams_end_beside_ours(needs: Callable[[str], None]) -> None:
@@ -85,12 +86,13 @@ async def test_the_hosts_own_streams_end_beside_ours(needs: Callable[[str], None
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /own HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await reader.readuntil(b"event: number")
-        outcome: Outcome = await stop_with_streams(server, signal.SIGTERM, 3)
-        rest = await asyncio.wait_for(reader.read(), 5)
+        outcome: Outcome = await stop_with_streams(server, signal.SIGTERM, 3, patience=AT_ONCE)
+        rest = await asyncio.wait_for(reader.read(), 60)
         writer.close()
 
     assert rest
-    assert [] == [fault for fault in outcome.faults("uvicorn", signal.SIGTERM) if "log" not in fault], outcome.log
+    faults = outcome.faults("uvicorn", signal.SIGTERM, AT_ONCE)
+    assert [] == [fault for fault in faults if "log" not in fault], outcome.log
 
 
 async def test_a_server_that_ignores_the_signal_keeps_its_streams(needs: Callable[[str], None]) -> None:
