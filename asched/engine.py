@@ -22,7 +22,7 @@ from asched.arguments import encode_result
 from asched.clock import Clock
 from asched.errors import Abort, StoreUnavailable
 from asched.instants import HOUR, SECOND
-from asched.model import ErrorInfo, OnCrash, Outcome, Overlap, Reason, RunStatus, format_run_id
+from asched.model import ErrorInfo, OnCrash, Origin, Outcome, Overlap, Reason, RunStatus, format_run_id
 from asched.planner import plan, plan_skip
 from asched.registry import Registry
 from asched.runner import CurrentRun, Halt, Notes, Runner, describe_error
@@ -205,8 +205,7 @@ class Engine:
         self._spawn(self._prune)
         if self.store.caps.lease != float("inf"):
             self._spawn(self._beat)
-        if self.store.caps.shared:
-            self._spawn(self._listen)
+        self._spawn(self._listen)
 
     async def stop(self, wait: bool, timeout: float) -> None:
         """Claim nothing more, let attempts end for at most ``timeout`` seconds, record the others as interrupted.
@@ -538,9 +537,12 @@ class Engine:
             self._wake()
 
     def _keep(self, timers: Iterable[Timer]) -> None:
-        held, horizon = self._timers.items, self._horizon
+        held, horizon, declared = self._timers.items, self._horizon, self.node.declarations
         for timer in timers:
-            if (horizon is None or timer.due <= horizon) and timer.spec.func in self._registry:
+            spec = timer.spec
+            if horizon is not None and timer.due > horizon:
+                continue
+            if spec.func in self._registry and (spec.origin is Origin.API or spec.id in declared):
                 known = held.get(timer.id)
                 if known is None or known.rev <= timer.rev:
                     self._timers.add(timer)

@@ -84,8 +84,20 @@ class RunStatus(StrEnum):
     def final(self) -> bool:
         return self not in _OPEN
 
+    @property
+    def waiting(self) -> bool:
+        """The run has not ended, and no node executes it."""
+        return self in _WAITING
+
+    @property
+    def dead(self) -> bool:
+        """The run failed for good: it is a dead letter."""
+        return self in _DEAD
+
 
 _OPEN = frozenset({RunStatus.PENDING, RunStatus.RUNNING, RunStatus.RETRYING})
+_WAITING = frozenset({RunStatus.PENDING, RunStatus.RETRYING})
+_DEAD = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST})
 
 
 class Reason(StrEnum):

@@ -503,7 +503,9 @@ class Scheduler:
         items = [self._declared_item(d, now, engine.node.generation) for d in declared]
         for start in range(0, len(items), _DECLARE_BATCH):
             batch = items[start : start + _DECLARE_BATCH]
-            for item, put in zip(batch, await self.store.put_jobs(PutMode.DECLARE, batch), strict=True):
+            puts = await self.store.put_jobs(PutMode.DECLARE, batch)
+            engine.take_in([timer for put in puts for timer in put.timers])
+            for item, put in zip(batch, puts, strict=True):
                 if put.status is PutStatus.ADDED:
                     self._tell("job.added", item.spec.id, None, {})
                 elif put.status is PutStatus.REPLACED:
@@ -667,7 +669,7 @@ class Scheduler:
                 [put] = await self.store.put_jobs(mode, (row,))
             else:
                 [put] = await inside.put_jobs(mode, (row,), connection)
-            status, record, timer = put
+            status, record = put.status, put.record
             if status is not _EXISTS:
                 break
             if id is not None:
@@ -676,8 +678,7 @@ class Scheduler:
         if inside is not None:
             # Whether it comes to be is not known yet; the commit tells nobody, so it is found by looking.
             return Job(record)
-        if timer is not None:
-            engine.take_in((timer,))
+        engine.take_in(put.timers)
         if self._bus.wanted and status is not PutStatus.KEPT:
             self._tell("job.added" if status is PutStatus.ADDED else "job.updated", record.spec.id, None, {})
         return Job(record)
@@ -817,8 +818,7 @@ class Scheduler:
                 break
             # Somebody was faster. Without a version of the caller's the change is made to what is there now.
             record = put.record
-        if put.timer is not None:
-            engine.take_in((put.timer,))
+        engine.take_in(put.timers)
         self._tell("job.updated", id, None, {})
         if paused is not record.paused:
             return await (self.pause_job(id) if paused else self.resume_job(id))
@@ -962,9 +962,10 @@ class Scheduler:
         return await self._cancel(Selection(group=check_label(group, "group")))
 
     async def _pause(self, which: Selection) -> list[JobRecord]:
-        self._require()
+        engine = self._require()
         await self._settle()
-        records = await self.store.pause_jobs(which)
+        records, timers = await self.store.pause_jobs(which)
+        engine.take_in(timers)
         for record in records:
             self._tell("job.paused", record.spec.id, None, {})
         return records
@@ -1017,7 +1018,7 @@ class Scheduler:
             engine.cancel((answer,), Reason.OPERATOR)
         else:
             self._tell("run.cancelled", answer.job_id, answer.run_id, {})
-            engine.look_again()
+            engine.take_in(answer.timers)
         return await self.get_run(id)
 
     async def wait_for_run(self, id: str) -> Run:
@@ -1116,7 +1117,7 @@ class Scheduler:
         """Return an iterator over the events from now on, those of other nodes included."""
         self._require()
         subscription = self._bus.subscribe()
-        if self.store.caps.shared and self._follower is None:
+        if self._follower is None:
             self._follower = asyncio.ensure_future(self._follow())
             self._follower.add_done_callback(_report)
         return subscription
@@ -1229,7 +1230,8 @@ class Scheduler:
                     due = jittered(record.spec, planned, _chance)
                     items.append(PutItem(record.spec, planned, due, replan=True, version=record.version))
             if items:
-                await self.store.put_jobs(PutMode.UPDATE, items)
+                puts = await self.store.put_jobs(PutMode.UPDATE, items)
+                engine.take_in([timer for put in puts for timer in put.timers])
             if cursor is None:
                 break
         engine.look_again()

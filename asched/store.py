@@ -7,8 +7,14 @@ run, or because it was started by hand) is a timer too, its ``attempt`` says whi
 says that one node executes one attempt; it dies with the node's lease.
 
 All list arguments are batches and each call is one atomic step. Instants are integer microseconds UTC on the
-store's own clock. Nothing calls back into the scheduler. The invariants below are tests that run against every
-store (``tests/contract``):
+store's own clock. Nothing calls back into the scheduler. What a call decides stands in :mod:`asched.rules`, once for
+all stores.
+
+Each answer brings every timer that arose or moved in the call and may be claimed, so that a node holds what is due
+without asking again; where ``caps.poll`` is infinite it never does. The caller takes in the timers of functions that
+it has, and hints at them to the other nodes with :meth:`Store.wake`.
+
+The invariants below are tests that run against every store (``tests/contract``):
 
 1.  A timer of revision r is claimed at most once; claim, advance and run record are one atomic step.
 2.  There is at most one run for each (job, planned instant) of the trigger.
@@ -227,7 +233,8 @@ class Claimed(NamedTuple):
     run_id: int = 0
     fence: int = 0
     next: Timer | None = None
-    """The job's timer as it stands now, when this step moved it."""
+    """Of an occurrence, the job's timer as it stands now; of a ``STALE`` waiting run, the run's. ``None``: there is
+    none, or it may not be claimed."""
     cancels: tuple[int, ...] = ()
     """Tokens of other claims of the job that must now be cancelled (``cancel_running``); theirs to record."""
     due: int = 0
@@ -368,7 +375,14 @@ class Put(NamedTuple):
     status: PutStatus
     record: JobRecord | None
     timer: Timer | None
-    """The job's timer if it has one, is not paused and was changed by this call."""
+    """The job's own timer as it stands now, unless it has none, is paused, or the job was left as it was."""
+    waiting: tuple[Timer, ...] = ()
+    """Timers of the job's waiting runs that may start. They have a new revision: nodes drop those they hold."""
+
+    @property
+    def timers(self) -> tuple[Timer, ...]:
+        """All that arose or moved."""
+        return self.waiting if self.timer is None else (self.timer, *self.waiting)
 
 
 class AttemptRecord(NamedTuple):
@@ -455,6 +469,8 @@ class Cancelled(NamedTuple):
     token: int | None = None
     epoch: int | None = None
     job_id: str = ""
+    timers: tuple[Timer, ...] = ()
+    """The run that had queued behind this one, if it may start now."""
 
 
 class Deleted(NamedTuple):
@@ -540,6 +556,10 @@ class Store(Protocol):
         """Let go of everything; what was acknowledged stays."""
         ...
 
+    def abandon(self) -> None:
+        """Let go of everything at once and without waiting: the event loop that opened the store is closed."""
+        ...
+
     async def now(self) -> int:
         """Return the store's clock."""
         ...
@@ -598,12 +618,21 @@ class Store(Protocol):
         """
         ...
 
-    async def pause_jobs(self, which: Selection) -> list[JobRecord]:
-        """Take the timers of these jobs out of the window; return the jobs that were not paused before."""
+    async def pause_jobs(self, which: Selection) -> tuple[list[JobRecord], list[Timer]]:
+        """Take the timers of these jobs out of the window.
+
+        Returns:
+            The jobs that were not paused before, and the timers of their waiting runs that start all the same, since
+            they were asked for by hand.
+        """
         ...
 
     async def resume_jobs(self, which: Selection) -> tuple[list[JobRecord], list[Timer]]:
-        """Plan paused jobs from now, record what passed meanwhile as ``skipped (paused)``; return those resumed."""
+        """Plan paused jobs from now, and record what passed meanwhile as ``skipped (paused)``.
+
+        Returns:
+            The jobs that were paused before, and the timers of their next occurrences and of their waiting runs.
+        """
         ...
 
     async def delete_jobs(self, which: Selection) -> Deleted:
@@ -641,7 +670,8 @@ class Store(Protocol):
         A waiting run (attempt 1 or more) starts whatever else is active. An occurrence of a job that has active
         runs follows the job's overlap policy in this step. Once ``max_runs`` occurrences have started, the timer
         ends. A claim repeated with its token is answered as before while the run it made is held, or queued, and
-        ``STALE`` after that. An empty answer means the node's lease has run out: nothing was taken.
+        ``STALE`` after that. A ``STALE`` answer brings the timer as it stands now. An empty answer means the node's
+        lease has run out: nothing was taken.
         """
         ...
 
@@ -674,8 +704,7 @@ class Store(Protocol):
     async def cancel_runs(self, run_ids: Sequence[int]) -> list[Cancelled]:
         """End waiting runs; mark executing ones for their node, which hears of it by hint and heartbeat.
 
-        A marked run that would wait again (a retry, a release, its node dies) ends as ``cancelled`` instead. A run
-        that had queued behind one that is ended here may be due afterwards: look at the window.
+        A marked run that would wait again (a retry, a release, its node dies) ends as ``cancelled`` instead.
         """
         ...
 

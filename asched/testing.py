@@ -195,6 +195,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.grace = grace
         self.patience = patience
         self.clock = VirtualClock(self, start)
+        self._rested_at = -1.0
+        """When a timer last rang that found time at rest."""
         self._waiting_threads: deque[None] = deque()
         self._children: list[asyncio.SubprocessTransport] = []
         # Calls into threads that this loop waits for; changed on the loop's thread only.
@@ -223,6 +225,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         # A timer between two microseconds, in the worst case exactly half way, must not find time at rest.
         if when >= target / _MICROSECONDS + self._clock_resolution:
             target += 1
+        if target == self.microseconds and when > self.time():
+            # It is ahead by a rounding error. A task that sleeps until that instant sleeps again: time must not stand.
+            if when == self._rested_at:
+                target += 1
+            self._rested_at = when
         self.microseconds = target
         return True
 

@@ -246,7 +246,7 @@ async def make_due(onlooker: Any, n: int, of: int, when: int, apart: int = 0) ->
 
 
 def statements(schema: str) -> dict[str, str]:
-    from asched.stores.postgres_ledger import qualified
+    from asched.stores.postgres.schedule import qualified
 
     return qualified(schema)
 
@@ -366,7 +366,7 @@ async def store_worker(
 ) -> Figures:
     from asched.clock import SystemClock
     from asched.model import Outcome, RunStatus
-    from asched.store import Claim, Claimed, Finish, Grant, Limits, NodeInfo
+    from asched.store import Claim, Finish, Grant, Limits, NodeInfo
 
     clock = SystemClock()
     store = store_of(schema)
@@ -379,16 +379,16 @@ async def store_worker(
     mine = due[number::count]
     tokens = iter(range((epoch << 32) + 1, 1 << 62))
 
-    async def claim(timers: Sequence[Any]) -> list[Claimed]:
+    async def claim(timers: Sequence[Any]) -> list[int]:
         planned = again or None
         claims = [Claim(timer, next(tokens), True, timer.planned, timer.due, planned, planned) for timer in timers]
         got = await store.claim(epoch, claims)
-        assert all(one.grant is Grant.STARTED for one in got)
-        return list(got)
+        assert all(grant is Grant.STARTED for grant, *_ in got)
+        return [token for _, token, *_ in got]
 
-    async def end(claimed: Sequence[Claimed]) -> None:
+    async def end(claimed: Sequence[int]) -> None:
         now = clock.now()
-        ends = [Finish(one.token, RunStatus.SUCCEEDED, Outcome.OK, now, now) for one in claimed]
+        ends = [Finish(token, RunStatus.SUCCEEDED, Outcome.OK, now, now) for token in claimed]
         accepted, _ = await store.finish(epoch, ends)
         assert all(accepted)
 

@@ -100,7 +100,7 @@ def population(timers: int) -> Iterator[Path]:
 
 def fill(db: sqlite3.Connection, timers: int, now: int) -> None:
     from asched.stores.sql import statements
-    from asched.stores.sqlite import migrate
+    from asched.stores.sqlite.store import migrate
     from asched.triggers import Interval
 
     trigger = orjson_text(Interval(hours=1).bound(now, "UTC").to_json())
@@ -184,7 +184,7 @@ def limit(n: int, batch: int, timers: int) -> Figures:
                     ending = [(row[0], row[1]) for row in rows]
             if ending:
                 many(db, "record_plain", [(run, now, now, None, run) for run, _ in ending], 1)
-                db.execute(sql["remove_plain"], (orjson_text([run for run, _ in ending]),))
+                db.execute(sql["remove_runs"], (orjson_text([run for run, _ in ending]),))
                 db.execute(sql["last_status"], ("succeeded", orjson_text([job for _, job in ending])))
                 db.execute(sql["count_ends"], (len(ending), 0, len(ending), 1))
             db.execute("COMMIT")

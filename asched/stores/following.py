@@ -4,24 +4,16 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from itertools import islice
-from typing import NamedTuple
 
 from asched.store import Change, ChangeKind, Changes
 
-__all__ = ["ALL_NODES", "Feed", "Hints", "News"]
+__all__ = ["ALL_NODES", "Feed", "Hints"]
 
 ALL_NODES = 0
 """As the epoch of a hint: every node."""
 
 _REMEMBERED = 16_384
 """Changes kept for those who follow; who falls further behind looks at everything again."""
-
-
-class News(NamedTuple):
-    """What a step changed, to be told after its commit: changes, and hints as (epoch, instant)."""
-
-    changes: list[Change]
-    hints: list[tuple[int, int]]
 
 
 class _Place:

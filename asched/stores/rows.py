@@ -8,8 +8,6 @@ already and travel as bytes. A trigger that lives in code has no stored form: it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -30,18 +28,22 @@ from asched.model import (
     Reason,
     RunStatus,
 )
+from asched.rules.state import shown_attempts
 from asched.store import AttemptRecord, NodeInfo, RunRecord
-from asched.triggers import BuiltIn, Lang, Trigger, from_json, is_storable
+from asched.triggers import BuiltIn, Trigger, from_json, is_storable
+from asched.triggers.absent import CodeTrigger
 
 __all__ = [
-    "CodeTrigger",
     "RunRow",
     "SpecRow",
+    "all_attempts_text",
     "attempts_of",
-    "attempts_text",
+    "check_storable",
+    "log_of",
     "log_text",
     "node_info_of",
     "node_info_text",
+    "progress_of",
     "progress_text",
     "run_record",
     "spec_of",
@@ -49,26 +51,6 @@ __all__ = [
 ]
 
 _CODE = "code"
-
-
-@dataclass(frozen=True, slots=True)
-class CodeTrigger:
-    """Stands for a trigger of the user's own class until the code that declares its job supplies it.
-
-    It never comes due: a job whose rule is not there must wait, not end, so stores keep it out of the window.
-    """
-
-    mark: str
-    """The fingerprint of the trigger it stands for."""
-
-    def next_after(self, after: datetime) -> datetime | None:
-        return None
-
-    def describe(self, lang: Lang = "en") -> str:
-        return self.mark
-
-    def fingerprint(self) -> str:
-        return self.mark
 
 
 class SpecRow(NamedTuple):
@@ -115,6 +97,20 @@ class RunRow(NamedTuple):
     instants: int
     last_due: int
     payload: bytes | None
+
+
+def check_storable(spec: JobSpec) -> None:
+    """Refuse a trigger of the user's own class that no declaration will bring back.
+
+    Raises:
+        TriggerNotStorable: The spec has one.
+    """
+    if is_storable(spec.trigger) or isinstance(spec.trigger, CodeTrigger) or spec.origin is Origin.DECLARED:
+        return
+    raise TriggerNotStorable(
+        f"job {spec.id!r}: {type(spec.trigger).__name__} has no stored form. Use a trigger of asched.triggers, or give "
+        "the job to a decorator: the code then supplies the trigger at each start"
+    )
 
 
 def spec_row(spec: JobSpec) -> SpecRow:
@@ -173,14 +169,8 @@ def spec_of(row: Sequence[Any], func: str, own: Mapping[str, Trigger]) -> JobSpe
 
 def run_record(row: RunRow) -> RunRecord:
     attempts = attempts_of(row.attempts_json)
-    error = attempts[-1].error if attempts else None
     status = STATUSES[row.status]
-    # The attempt that goes on, and the only one of a run that went well, are not written down: the run tells them.
-    if status is RunStatus.RUNNING or (status is RunStatus.SUCCEEDED and not attempts):
-        outcome = Outcome.OK if status is RunStatus.SUCCEEDED else None
-        started = next(instant for instant in (row.claimed, row.started, row.due) if instant is not None)
-        attempts += (AttemptRecord(row.attempt, row.node or "", started, row.ended, outcome, None),)
-    progress = orjson.loads(row.progress_json) if row.progress_json else None
+    began = next(instant for instant in (row.claimed, row.started, row.due) if instant is not None)
     return RunRecord(
         id=row.id,
         job_id=row.job_id,
@@ -192,11 +182,11 @@ def run_record(row: RunRow) -> RunRecord:
         started=row.started,
         ended=row.ended,
         attempt=row.attempt,
-        attempts=attempts,
-        error=error,
+        attempts=shown_attempts(status, attempts, row.attempt, row.node, began, row.ended),
+        error=attempts[-1].error if attempts else None,
         result=row.result,
-        progress=None if progress is None else (progress[0], progress[1]),
-        log=tuple(orjson.loads(row.log_json)) if row.log_json else (),
+        progress=progress_of(row.progress_json),
+        log=log_of(row.log_json),
         manual=bool(row.manual),
         replay_of=row.replay_of,
         fence=row.fence,
@@ -207,11 +197,8 @@ def run_record(row: RunRow) -> RunRecord:
     )
 
 
-def attempts_text(before: str | None, attempt: AttemptRecord) -> str:
-    """Return the attempts of a run with one more."""
-    attempts: list[object] = orjson.loads(before) if before else []
-    attempts.append(attempt)
-    return _dumps(attempts)
+def all_attempts_text(attempts: Sequence[AttemptRecord]) -> str | None:
+    return _dumps(list(attempts)) if attempts else None
 
 
 def attempts_of(text: str | None) -> tuple[AttemptRecord, ...]:
@@ -234,8 +221,19 @@ def log_text(lines: Sequence[str]) -> str | None:
     return _dumps(list(lines)) if lines else None
 
 
+def log_of(text: str | None) -> tuple[str, ...]:
+    return tuple(orjson.loads(text)) if text else ()
+
+
 def progress_text(done: float | None, total: float | None) -> str | None:
     return None if done is None else _dumps([done, total])
+
+
+def progress_of(text: str | None) -> tuple[float, float | None] | None:
+    if not text:
+        return None
+    done, total = orjson.loads(text)
+    return done, total
 
 
 def node_info_text(info: NodeInfo) -> str:
@@ -272,12 +270,8 @@ def _trigger_text(spec: JobSpec) -> str:
     trigger = spec.trigger
     if isinstance(trigger, BuiltIn) and is_storable(trigger):
         return orjson.dumps(trigger.to_json()).decode()
-    if isinstance(trigger, CodeTrigger) or spec.origin is Origin.DECLARED:
-        return _dumps({"type": _CODE, "fingerprint": trigger.fingerprint()})
-    raise TriggerNotStorable(
-        f"job {spec.id!r}: {type(trigger).__name__} has no stored form. Use a trigger of asched.triggers, or give the "
-        "job to a decorator: the code then supplies the trigger at each start"
-    )
+    check_storable(spec)
+    return _dumps({"type": _CODE, "fingerprint": trigger.fingerprint()})
 
 
 @lru_cache(maxsize=4096)

@@ -59,6 +59,30 @@ async def test_a_timer_of_one_revision_is_claimed_once(store: Store, node: Actor
     assert (await job(store, "a")).counts.runs == 1
 
 
+async def test_a_node_that_comes_second_is_told_where_the_timer_stands(store: Store, node: Actor) -> None:
+    await node.add(spec("a"), spec("b", max_runs=9))
+    timers = [await node.timer("a"), await node.timer("b")]
+    first = [await node.claim(timer) for timer in timers]
+
+    second = [await node.claim(timer) for timer in timers]
+
+    assert [claimed.grant for claimed in second] == [Grant.STALE, Grant.STALE]
+    assert [claimed.next for claimed in second] == [claimed.next for claimed in first]
+    assert None not in [claimed.next for claimed in second]
+
+
+async def test_a_node_that_comes_second_for_a_retry_is_told_of_the_one_after_it(store: Store, node: Actor) -> None:
+    await node.add(spec("a"))
+    retry = await node.fail_once("a")
+    await node.move_to(retry.due)
+    again = (await node.claim(retry)).token
+    _, [later] = await store.finish(node.epoch, [node.end_of(again, RunStatus.RETRYING, due=retry.due + SECOND)])
+
+    claimed = await node.claim(retry)
+
+    assert (claimed.grant, claimed.next) == (Grant.STALE, later)
+
+
 async def test_of_nodes_that_race_exactly_one_wins_each_timer(store: Store, node: Actor, clock: SettableClock) -> None:
     nodes = [node, await Actor.join(store, clock, "second"), await Actor.join(store, clock, "third")]
     await node.add(*[spec(f"job-{number}") for number in range(30)])
@@ -78,6 +102,17 @@ async def test_one_batch_cannot_claim_a_timer_twice(store: Store, node: Actor) -
     answers = await node.take([node.claim_of(timer), node.claim_of(timer)])
 
     assert [claimed.grant for claimed in answers] == [Grant.STARTED, Grant.STALE]
+
+
+async def test_a_claim_that_stands_in_a_batch_twice_starts_one_run(store: Store, node: Actor) -> None:
+    await node.add(spec("a"))
+    claim = node.claim_of(await node.timer("a"))
+
+    first, second = await node.take([claim, claim])
+
+    assert first == second
+    assert first.grant is Grant.STARTED
+    assert len(await history(store)) == 1
 
 
 async def test_answers_stand_in_the_order_of_the_claims(store: Store, node: Actor) -> None:

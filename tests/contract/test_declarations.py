@@ -181,6 +181,39 @@ async def test_a_renamed_job_whose_declaration_changed_is_planned_anew(store: St
     assert (record.due, record.spec.declaration) == (at(999), "v2")
 
 
+async def test_an_id_that_a_renamed_job_leaves_is_free_for_another_of_the_same_batch(store: Store) -> None:
+    await declare(store, item(declared("old"), at(5)))
+    before = await job(store, "old")
+
+    puts = await store.put_jobs(
+        PutMode.DECLARE, [item(declared("new"), aliases=("old",)), item(declared("old", "v2"), at(7))]
+    )
+
+    assert [put.status for put in puts] == [PutStatus.REPLACED, PutStatus.ADDED]
+    renamed, added = await job(store, "new"), await job(store, "old")
+    assert (renamed.serial, renamed.due, added.due) == (before.serial, at(5), at(7))
+    assert added.serial != before.serial
+
+
+async def test_ids_move_on_from_job_to_job_in_one_batch(store: Store) -> None:
+    await declare(store, *[item(declared(name), at(number)) for number, name in enumerate("abc")])
+    before = [await job(store, name) for name in "abc"]
+
+    await store.put_jobs(PutMode.DECLARE, [item(declared(new), aliases=(old,)) for new, old in ("dc", "cb", "ba")])
+
+    after = [await job(store, name) for name in "bcd"]
+    assert [record.serial for record in after] == [record.serial for record in before]
+    assert await store.get_jobs(["a"]) == [None]
+
+
+async def test_a_job_that_a_batch_adds_and_changes_is_as_the_last_item_says(store: Store) -> None:
+    _, last = await store.put_jobs(PutMode.REPLACE, [item(spec("a"), at(5)), item(spec("a", name="last"), at(7))])
+
+    after = await job(store, "a")
+    assert (after.spec.name, after.due, after.version) == ("last", at(7), 2)
+    assert last.record == after
+
+
 async def test_an_alias_is_of_no_account_where_the_job_exists(store: Store) -> None:
     await declare(store, item(declared("old")), item(declared("new")))
 

@@ -7,7 +7,7 @@ from support.clocks import SettableClock
 from support.nodes import BOOM, Actor, at, history, job, run, spec
 
 from asched.instants import SECOND
-from asched.model import Outcome, Policy, Reason, RunStatus
+from asched.model import Outcome, Overlap, Policy, Reason, RunStatus
 from asched.store import Note, Store
 
 FINAL = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CANCELLED)
@@ -140,6 +140,24 @@ async def test_an_end_is_accepted_once(store: Store, node: Actor) -> None:
     assert (await store.totals()).runs == 1
 
 
+@pytest.mark.parametrize("statuses", [
+    (RunStatus.SUCCEEDED, RunStatus.SUCCEEDED), (RunStatus.SUCCEEDED, RunStatus.FAILED),
+    (RunStatus.FAILED, RunStatus.SUCCEEDED),
+])  # fmt: skip
+async def test_of_two_ends_of_one_token_in_a_batch_the_first_counts(
+    store: Store, node: Actor, statuses: tuple[RunStatus, RunStatus]
+) -> None:
+    await node.add(spec("a"))
+    claimed = await node.start("a")
+    first, second = (node.end_of(claimed.token, status) for status in statuses)
+
+    accepted, _ = await store.finish(node.epoch, [first, first if first == second else second])
+
+    assert list(accepted) == [True, False]
+    assert (await run(store, claimed.run_id)).status is statuses[0]
+    assert (await store.totals()).runs == 1
+
+
 async def test_a_refused_end_changes_nothing(store: Store, node: Actor) -> None:
     await node.add(spec("a"))
     claimed = await node.start("a")
@@ -183,6 +201,25 @@ async def test_answers_stand_in_the_order_of_the_ends(store: Store, node: Actor)
     accepted, _ = await store.finish(node.epoch, ends)
 
     assert accepted == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [(RunStatus.FAILED, RunStatus.SUCCEEDED), (RunStatus.SUCCEEDED, RunStatus.FAILED)],
+    ids=["failed, succeeded", "succeeded, failed"],
+)
+async def test_the_last_end_of_a_batch_says_how_the_job_went_last(
+    store: Store, node: Actor, statuses: tuple[RunStatus, RunStatus]
+) -> None:
+    await node.add(spec("a", policy=Policy(overlap=Overlap.ALLOW)), spec("b"))
+    first, second, other = await node.start("a"), await node.start("a"), await node.start("b")
+
+    ends = [node.end_of(claimed.token, status) for claimed, status in zip((first, second), statuses, strict=True)]
+    accepted, _ = await store.finish(node.epoch, [*ends, node.end_of(other.token)])
+
+    assert accepted == [True, True, True]
+    assert (await job(store, "a")).last_status is statuses[1]
+    assert (await job(store, "b")).last_status is RunStatus.SUCCEEDED
 
 
 async def test_an_end_is_accepted_after_the_lease_ran_out_unreaped(

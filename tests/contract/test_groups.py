@@ -41,6 +41,6 @@ async def test_a_job_that_joins_a_paused_group_is_not_paused(store: Store, node:
 async def test_a_group_that_does_not_exist_has_no_jobs(store: Store, node: Actor) -> None:
     await node.add(spec("a"))
 
-    assert await store.pause_jobs(Selection(group="nobody")) == []
+    assert await store.pause_jobs(Selection(group="nobody")) == ([], [])
     assert await store.resume_jobs(Selection(group="nobody")) == ([], [])
     assert await store.delete_jobs(Selection(group="nobody")) == ((), ())

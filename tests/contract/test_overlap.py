@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 
 import pytest
 from support.clocks import SettableClock
-from support.nodes import Actor, at, history, job, outcomes, run, spec
+from support.nodes import Actor, at, history, item, job, outcomes, run, spec
 
 from asched.model import Overlap, Policy, Reason, RunStatus
-from asched.store import Claimed, Grant, PutStatus, Store
+from asched.store import Claimed, Grant, PutMode, PutStatus, Store
 
 Kept: TypeAlias = Literal["executing", "retrying", "by hand"]
 ACTIVE: tuple[Kept, ...] = ("executing", "retrying", "by hand")
@@ -110,6 +110,41 @@ async def test_a_queued_run_starts_when_the_waiting_one_before_it_is_cancelled(s
     await store.cancel_runs([active])
 
     assert [timer.id for timer in await node.waiting("a")] == [queued.run_id]
+
+
+async def test_a_queued_run_starts_after_the_last_one_though_the_policy_has_become_allow(
+    store: Store, node: Actor
+) -> None:
+    active = await make_active(node, Overlap.QUEUE, "retrying")
+    queued = await meet(node)
+    changed = (await job(store, "a")).spec.replace(policy=Policy(overlap=Overlap.ALLOW))
+    await store.put_jobs(PutMode.UPDATE, [item(changed, replan=False)])
+    beside = await node.enqueue("a")
+    assert beside.timer is not None
+    [retry] = [timer for timer in await node.waiting("a") if timer.id == active]
+    await node.move_to(retry.due)
+    again, other = await node.claim(retry), await node.claim(beside.timer)
+
+    first = await node.finish(again.token, RunStatus.FAILED)
+    last = await node.finish(other.token)
+
+    assert first == []
+    assert [timer.id for timer in last] == [queued.run_id]
+    assert await node.waiting("a") == last
+
+
+async def test_a_queued_run_starts_after_one_that_came_later_and_started_beside_it(store: Store, node: Actor) -> None:
+    active = await make_active(node, Overlap.QUEUE, "executing")
+    queued = await meet(node)
+    changed = (await job(store, "a")).spec.replace(policy=Policy(overlap=Overlap.ALLOW))
+    await store.put_jobs(PutMode.UPDATE, [item(changed, replan=False)])
+    later = await node.start("a")
+
+    first = await node.finish(active)
+    last = await node.finish(later.token)
+
+    assert first == []
+    assert [timer.id for timer in last] == [queued.run_id]
 
 
 async def test_a_queued_run_counts_towards_max_runs(store: Store, node: Actor) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from support.nodes import FAR, Actor, at, ids, item, job, outcomes, run, spec
 
-from asched.model import JobStatus, Overlap, Policy, Reason, RunStatus
+from asched.model import JobStatus, Origin, Overlap, Policy, Reason, RunStatus
 from asched.store import Grant, PutMode, Selection, Store
-from asched.triggers import Once
+from asched.triggers import Interval, Once
 
 
 async def test_pause_takes_the_timer_out_and_tells_which_jobs_it_paused(store: Store, node: Actor) -> None:
     await node.add(spec("a"), spec("b"))
 
-    paused = await store.pause_jobs(ids("a", "nobody"))
+    paused, _ = await store.pause_jobs(ids("a", "nobody"))
 
     assert paused == [await job(store, "a")]
     assert (paused[0].paused, paused[0].status) == (True, JobStatus.PAUSED)
@@ -23,7 +24,8 @@ async def test_a_job_that_is_paused_already_is_not_told_again(store: Store, node
     await node.add(spec("a"), spec("b"))
     await store.pause_jobs(ids("a"))
 
-    assert [record.spec.id for record in await store.pause_jobs(ids("a", "b"))] == ["b"]
+    paused, _ = await store.pause_jobs(ids("a", "b"))
+    assert [record.spec.id for record in paused] == ["b"]
 
 
 async def test_resume_plans_from_now_and_counts_what_passed(store: Store, node: Actor) -> None:
@@ -197,9 +199,48 @@ async def test_a_job_finished_by_pause_and_resume_keeps_its_waiting_runs(store: 
 async def test_jobs_are_paused_and_resumed_by_group_and_by_function(store: Store, node: Actor) -> None:
     await node.add(spec("a", group="x"), spec("b", group="x", func="app:other"), spec("c"))
 
-    assert [record.spec.id for record in await store.pause_jobs(Selection(group="x"))] == ["a", "b"]
-    assert [record.spec.id for record in await store.pause_jobs(Selection(func="work"))] == ["c"]
+    of_group, _ = await store.pause_jobs(Selection(group="x"))
+    of_func, _ = await store.pause_jobs(Selection(func="work"))
+    assert [record.spec.id for record in of_group] == ["a", "b"]
+    assert [record.spec.id for record in of_func] == ["c"]
     resumed, timers = await store.resume_jobs(Selection(func="app:work"))
     assert [record.spec.id for record in resumed] == ["a", "c"]
     assert [timer.spec.id for timer in timers] == ["a", "c"]
     assert (await job(store, "b")).paused
+
+
+PUTS = {
+    PutMode.REPLACE: spec("a", trigger=Interval(seconds=90).bound(at(0), "UTC")),
+    PutMode.UPDATE: spec("a", trigger=Interval(seconds=90).bound(at(0), "UTC")),
+    PutMode.DECLARE: spec("a", origin=Origin.DECLARED, declaration="new"),
+}
+
+
+@pytest.mark.parametrize("mode", PUTS)
+async def test_what_passed_in_a_pause_is_recorded_when_the_job_gets_another_plan(
+    mode: PutMode, store: Store, node: Actor
+) -> None:
+    await node.add(spec("a", origin=PUTS[mode].origin, declaration="old"), due=at(60))
+    await store.pause_jobs(ids("a"))
+    await node.move_to(at(200))
+    await store.put_jobs(mode, [item(PUTS[mode], at(270))])
+    await node.move_to(at(280))
+    await store.resume_jobs(ids("a"))
+
+    passed = (RunStatus.SKIPPED, Reason.PAUSED, at(60), at(180), 3)
+    after = [] if mode is PutMode.REPLACE else [(RunStatus.SKIPPED, Reason.PAUSED, at(270), at(270), 1)]
+    assert await outcomes(store, "a") == [passed, *after]
+
+
+async def test_an_edit_that_leaves_the_plan_leaves_what_passed_in_the_pause_to_its_end(
+    store: Store, node: Actor
+) -> None:
+    await node.add(spec("a"), due=at(60))
+    await store.pause_jobs(ids("a"))
+    await node.move_to(at(200))
+    await store.put_jobs(PutMode.UPDATE, [item(spec("a", name="other"), replan=False)])
+    before = await outcomes(store, "a")
+    await store.resume_jobs(ids("a"))
+
+    assert before == []
+    assert await outcomes(store, "a") == [(RunStatus.SKIPPED, Reason.PAUSED, at(60), at(180), 3)]

@@ -159,9 +159,10 @@ class Side:
     def claimed(self, answer: ClaimedRow) -> Any:
         claimed = Claimed._make(answer)
         cancels = sorted(map(repr, map(self.label, claimed.cancels)))
-        # Whether a node that was too late is told where the timer is now is the store's affair.
-        following = None if claimed.grant is Grant.STALE else self.timer(claimed.next)
-        return claimed.grant, self.label(claimed.token), self.label(claimed.run_id), following, cancels, claimed.due
+        return (
+            claimed.grant, self.label(claimed.token), self.label(claimed.run_id), self.timer(claimed.next), cancels,
+            claimed.due,
+        )  # fmt: skip
 
     def job(self, record: JobRecord | None) -> Any:
         return None if record is None else record._replace(serial=0)
@@ -315,7 +316,7 @@ class SideBySide(RuleBasedStateMachine):
     def put(self, mode: PutMode, *items: PutItem) -> None:
         async def put(side: Side) -> Any:
             return [
-                (answer.status, side.job(answer.record), side.timer(answer.timer))
+                (answer.status, side.job(answer.record), side.timer(answer.timer), side.timers(answer.waiting))
                 for answer in await side.store.put_jobs(mode, items)
             ]
 
@@ -349,7 +350,8 @@ class SideBySide(RuleBasedStateMachine):
 
     def pause(self, which: Selection) -> None:
         async def pause(side: Side) -> Any:
-            return sorted(map(repr, map(side.job, await side.store.pause_jobs(which))))
+            paused, timers = await side.store.pause_jobs(which)
+            return sorted(map(repr, map(side.job, paused))), side.timers(timers)
 
         self.alike(pause)
 
@@ -482,7 +484,7 @@ class SideBySide(RuleBasedStateMachine):
 
             async def cancel(side: Side) -> Any:
                 [answer] = await side.store.cancel_runs([side.token(label)])
-                return answer.status, side.label(answer.token), answer.job_id
+                return answer.status, side.label(answer.token), answer.job_id, side.timers(answer.timers)
 
             self.alike(cancel)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 import pytest
 from support.schedules import Journal, at, last_run, records, runs_of, since
 
-from asched import Interval, JobStatus, MemoryStore, Once, Outcome, Reason, RunStatus, Scheduler, current_run
+from asched import Backoff, Interval, JobStatus, Once, Outcome, Reason, RunStatus, Scheduler, current_run
+from asched.store import Store
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
 
 LEASE = 30.0
+HEARD_WITHIN = 0.1
+"""Seconds in which a hint reaches the other scheduler; a store that polls would bring the news much later."""
 
 
 async def vanish(scheduler: Scheduler) -> None:
@@ -30,10 +33,8 @@ async def vanish(scheduler: Scheduler) -> None:
 class Pair:
     """Two schedulers, ``a`` and ``b``, which know the same functions."""
 
-    def __init__(self, clock: VirtualClock, journal: Journal) -> None:
-        self.store = MemoryStore(lease=LEASE)
-        self.a = Scheduler(self.store, clock=clock)
-        self.b = Scheduler(self.store, clock=clock)
+    def __init__(self, stores: tuple[Store, Store], clock: VirtualClock, journal: Journal) -> None:
+        self.a, self.b = (Scheduler(store, clock=clock) for store in stores)
         self._journal = journal
         self.takes = 0.0
 
@@ -51,15 +52,37 @@ class Pair:
         await asyncio.sleep(self.takes)
         return node
 
+    async def start(self) -> None:
+        await self.a.start()
+        await self.b.start()
+
+    async def stop(self) -> None:
+        await self.a.stop(wait=False)
+        await self.b.stop(wait=False)
+
+    def of(self, name: str) -> tuple[Scheduler, Scheduler]:
+        """Return the scheduler of this name, and the other one."""
+        return (self.a, self.b) if name == "a" else (self.b, self.a)
+
 
 @pytest.fixture
-async def pair(clock: VirtualClock, journal: Journal) -> AsyncIterator[Pair]:
-    pair = Pair(clock, journal)
-    await pair.a.start()
-    await pair.b.start()
+async def pair(two_stores: tuple[Store, Store], clock: VirtualClock, journal: Journal) -> AsyncIterator[Pair]:
+    pair = Pair(two_stores, clock, journal)
+    await pair.start()
     yield pair
-    await pair.a.stop(wait=False)
-    await pair.b.stop(wait=False)
+    await pair.stop()
+
+
+@pytest.fixture
+async def hearing_pair(
+    two_hearing_stores: tuple[Store, Store], clock: VirtualClock, journal: Journal
+) -> AsyncIterator[Pair]:
+    """A pair that has begun to listen to hints; it is one second after the beginning of the test."""
+    pair = Pair(two_hearing_stores, clock, journal)
+    await pair.start()
+    await clock.sleep_until(at(1))
+    yield pair
+    await pair.stop()
 
 
 async def test_each_occurrence_starts_once(pair: Pair, clock: VirtualClock, journal: Journal) -> None:
@@ -227,7 +250,8 @@ async def test_each_hears_what_the_other_does(pair: Pair, clock: VirtualClock, j
             heard[name].append((event.name, event.job_id))
 
     listeners = [asyncio.ensure_future(listen(name, getattr(pair, name))) for name in ("a", "b")]
-    await asyncio.sleep(1)
+    # A node of a server tells what it does from its next look at the schedule on, which is a second away at most.
+    await asyncio.sleep(1.5)
     await pair.a.add_job(pair.name, Once(at(20)), id="from a")
     await pair.b.add_job(pair.name, Once(at(20)), id="from b")
     await clock.sleep_until(at(30))
@@ -279,10 +303,10 @@ async def test_fence_grows_over_nodes(pair: Pair, clock: VirtualClock) -> None:
     assert sorted(set(fences)) == fences
 
 
-async def test_declared_job_of_both_is_one_job(clock: VirtualClock, journal: Journal) -> None:
-    store = MemoryStore()
-
-    def make() -> Scheduler:
+async def test_declared_job_of_both_is_one_job(
+    two_stores: tuple[Store, Store], clock: VirtualClock, journal: Journal
+) -> None:
+    def make(store: Store) -> Scheduler:
         scheduler = Scheduler(store, clock=clock)
 
         async def work() -> None:
@@ -292,7 +316,7 @@ async def test_declared_job_of_both_is_one_job(clock: VirtualClock, journal: Jou
         scheduler.every(10).seconds.id("job")(work)
         return scheduler
 
-    async with make() as a, make() as b:
+    async with make(two_stores[0]) as a, make(two_stores[1]) as b:
         await clock.sleep_until(at(25))
         jobs = [*await a.get_jobs(), *await b.get_jobs()]
         history = await records(b, "job")
@@ -300,3 +324,148 @@ async def test_declared_job_of_both_is_one_job(clock: VirtualClock, journal: Jou
     assert ["job", "job"] == [job.id for job in jobs]
     assert [10, 20] == journal.times
     assert 2 == len(history)
+
+
+async def test_job_declared_anew_on_one_is_followed_by_the_other(
+    hearing_pair: Pair, clock: VirtualClock, journal: Journal
+) -> None:
+    pair = hearing_pair
+    for scheduler, word in ((pair.a, "a"), (pair.b, "b")):
+        _declare(scheduler, word, journal, every=10)
+    await pair.a.get_jobs()
+    await pair.b.get_jobs()
+    await clock.sleep_until(at(12))
+    _declare(pair.a, "a", journal, every=3)
+    changed = await pair.a.get_job("declared")
+    await clock.sleep_until(at(16))
+    await pair.a.stop()
+    await clock.sleep_until(at(22))
+
+    assert 15 == since(changed.next_run_at)
+    assert [11, 15, 18, 21] == journal.times
+    assert ["b", "b"] == journal.words[2:]
+
+
+@pytest.mark.parametrize("leaver", ["a", "b"])
+async def test_when_one_of_two_stops_the_other_runs_every_instant(
+    leaver: str, pair: Pair, clock: VirtualClock, journal: Journal
+) -> None:
+    for scheduler, word in ((pair.a, "a"), (pair.b, "b")):
+        _declare(scheduler, word, journal, every=1)
+    leaving, staying = pair.of(leaver)
+    await clock.sleep_until(at(5.5))
+    await leaving.stop()
+    await clock.sleep_until(at(15.5))
+    history = await records(staying, "declared")
+
+    assert list(range(1, 16)) == journal.times
+    assert {"a", "b"} - {leaver} == set(journal.words[5:])
+    assert [(RunStatus.SUCCEEDED, None, float(second), 1) for second in range(1, 16)] == history
+
+
+@pytest.mark.parametrize("asked", ["a", "b"])
+async def test_run_by_hand_starts_at_once_where_only_the_other_has_the_function(
+    asked: str, hearing_pair: Pair, clock: VirtualClock, journal: Journal
+) -> None:
+    caller, other = hearing_pair.of(asked)
+
+    async def only_the_other() -> None:
+        journal.note()
+
+    name = other.register_function(only_the_other, name="only_the_other")
+    await other.add_job(name, Interval(hours=5), id="job")
+    await clock.sleep_until(at(2))
+    run = await caller.run_job_now("job")
+    await other.wait_for_run(run.id)
+
+    assert [pytest.approx(2, abs=HEARD_WITHIN)] == journal.times
+
+
+@pytest.mark.parametrize("owner", ["a", "b"])
+async def test_cancel_is_heard_at_once_by_the_node_that_executes_the_run(
+    owner: str, hearing_pair: Pair, clock: VirtualClock
+) -> None:
+    executing, other = hearing_pair.of(owner)
+    ended = asyncio.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    name = executing.register_function(endless, name="endless")
+    await executing.add_job(name, Once(at(2)), id="job")
+    await clock.sleep_until(at(3))
+    run = await last_run(other, "job")
+    await other.cancel_run(run.id)
+    await ended.wait()
+    cancelled = await executing.wait_for_run(run.id)
+
+    assert (RunStatus.CANCELLED, Reason.OPERATOR) == (cancelled.status, cancelled.reason)
+    assert 3 == pytest.approx(since(cancelled.ended_at) or 0, abs=HEARD_WITHIN)
+
+
+@pytest.mark.parametrize("before", ["waits for a retry", "executes"])
+@pytest.mark.parametrize("owner", ["a", "b"])
+async def test_queued_run_starts_when_the_other_cancels_the_run_before_it(
+    owner: str, before: str, hearing_pair: Pair, clock: VirtualClock, journal: Journal
+) -> None:
+    executing, other = hearing_pair.of(owner)
+
+    async def first_does_not_end() -> None:
+        journal.note()
+        if len(journal.times) == 1:
+            if before == "executes":
+                await asyncio.Event().wait()
+            raise ValueError("the first attempt of all")
+
+    name = executing.register_function(first_does_not_end, name="first_does_not_end")
+    await executing.add_job(name, Interval(hours=5), id="job", overlap="queue", backoff=3600)
+    first = await executing.run_job_now("job")
+    await clock.sleep_until(at(2))
+    queued = await executing.run_job_now("job")
+    await clock.sleep_until(at(3))
+    await other.cancel_run(first.id)
+    second = await executing.wait_for_run(queued.id)
+
+    assert RunStatus.SUCCEEDED is second.status
+    assert [1, pytest.approx(3, abs=HEARD_WITHIN)] == journal.times
+
+
+@pytest.mark.parametrize("owner", ["a", "b"])
+async def test_pause_by_one_leaves_the_retry_of_a_run_that_was_started_by_hand_on_the_other(
+    owner: str, pair: Pair, clock: VirtualClock, journal: Journal
+) -> None:
+    executing, other = pair.of(owner)
+
+    async def fails_once() -> None:
+        journal.note()
+        if len(journal.times) == 1:
+            raise ValueError("once")
+
+    name = executing.register_function(fails_once, name="fails_once")
+    await executing.add_job(name, Interval(seconds=60), id="job", backoff=Backoff(first=20, factor=1, jitter=False))
+    run = await executing.run_job_now("job")
+    await clock.sleep_until(at(10))
+    await other.pause_job("job")
+    await clock.sleep_until(at(70))
+    await other.resume_job("job")
+    await clock.sleep_until(at(130))
+    by_hand = await other.get_run(run.id)
+
+    assert (RunStatus.SUCCEEDED, 2) == (by_hand.status, by_hand.attempt)
+    assert [0, 20, 120] == journal.times
+
+
+def _declare(scheduler: Scheduler, word: str, journal: Journal, *, every: float) -> None:
+    async def declared() -> None:
+        journal.note(word)
+
+    scheduler.every(every).seconds.id("declared")(_named(declared, "declared"))
+
+
+def _named(function: Callable[[], Coroutine[None, None, None]], name: str) -> Callable[[], Coroutine[None, None, None]]:
+    """Let two schedulers know two functions of a test by one name, as the same code in two processes would be."""
+    function.__module__, function.__qualname__ = "app", name
+    return function

@@ -47,9 +47,9 @@ class Racer:
         return [Claim._make(plan(timer, self.token(), now, 0, random.random)) for timer in window.timers]
 
     async def claim(self, claims: list[Claim]) -> None:
-        for answer, claim in zip(await self.store.claim(self.epoch, claims), claims, strict=True):
-            if answer.grant is Grant.STARTED:
-                self.held.append(answer.token)
+        for (grant, token, *_), claim in zip(await self.store.claim(self.epoch, claims), claims, strict=True):
+            if grant is Grant.STARTED:
+                self.held.append(token)
                 self.granted.append((claim.timer.spec.id, claim.planned))
 
 

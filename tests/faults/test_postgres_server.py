@@ -54,7 +54,7 @@ async def test_the_outage_of_the_server_is_survived_and_no_end_of_a_run_is_lost(
         await own_place.effects.reach(4, "job LIKE 'work%'")
         await asyncio.to_thread(cluster.stop, "immediate")
         for node in conductor.nodes:
-            await says(node.log, "the store is away, nothing is started until it is back")
+            await says(node.log, "the store is unavailable, nothing is started until it is back")
         await asyncio.sleep(2 * lease)
         await asyncio.to_thread(cluster.start)
         for node in conductor.nodes:
@@ -118,7 +118,7 @@ async def test_status_and_events_say_that_the_server_is_away_and_that_it_is_back
     assert told == ["store.unavailable", "store.available"]
     assert [(run.status, run.result, len(run.attempts)) for run in runs] == [(RunStatus.SUCCEEDED, "done", 1)]
     messages = [record.message for record in caplog.records]
-    assert any(message.startswith("the store is away") for message in messages)
+    assert any(message.startswith("the store is unavailable") for message in messages)
     assert "the store is back" in messages
 
 
@@ -129,7 +129,7 @@ async def test_a_stop_during_the_outage_ends_in_time(cluster: Cluster, own_place
         await asyncio.to_thread(cluster.stop, "immediate")
         at_once, later, _ = conductor.nodes
         await at_once.end()
-        await says(later.log, "the store is away")
+        await says(later.log, "the store is unavailable")
         await later.end()
 
 

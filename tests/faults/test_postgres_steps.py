@@ -19,7 +19,7 @@ from asched.instants import SECOND, to_datetime
 from asched.model import JobSpec, Outcome, RunStatus
 from asched.store import TOKEN_BITS, Claim, Finish, Grant, Limits, NodeInfo, PutItem, PutMode, RunFilter, Selection
 from asched.stores.postgres import PostgresStore
-from asched.stores.postgres_ledger import Pages
+from asched.stores.postgres.pages import Pages
 
 pytestmark = [pytest.mark.faults, pytest.mark.service]
 
@@ -94,7 +94,7 @@ async def test_a_node_that_is_stopped_in_the_middle_of_a_step_holds_nobody_up(pl
     step = asyncio.ensure_future(stopped._steps_lane.run(stop_in_the_middle))
     await holds.wait()
     begun = clock.elapsed()
-    paused = await other.pause_jobs(Selection(ids=("job",)))
+    paused, _ = await other.pause_jobs(Selection(ids=("job",)))
 
     assert [job.paused for job in paused] == [True]
     assert clock.elapsed() - begun < 30
@@ -158,7 +158,7 @@ class Held:
             Claim(timer, token, True, self.now, self.now, self.now, self.now)
             for timer, token in zip(timers, tokens, strict=True)
         ]
-        return [answer.grant for answer in await self.store.claim(self.epoch, claims)]
+        return [grant for grant, *_ in await self.store.claim(self.epoch, claims)]
 
     async def finish(self) -> list[bool | None]:
         ends = [Finish(token, RunStatus.SUCCEEDED, Outcome.OK, self.now, self.now) for token in self.tokens]
@@ -251,7 +251,7 @@ async def test_a_transaction_that_holds_a_job_holds_up_only_that_job(
     assert RunStatus.FAILED is record.status
     assert [True] == [attempt.error is not None and attempt.error.message == "in vain" for attempt in record.attempts]
     assert 1 == sum("failed for good" in message for message in caplog.messages)
-    assert not any("the store is away" in message for message in caplog.messages)
+    assert not any("the store is unavailable" in message for message in caplog.messages)
     await connection.close()
 
 

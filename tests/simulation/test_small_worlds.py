@@ -6,7 +6,7 @@ import os
 
 import pytest
 from simulation.play import differences, play
-from simulation.world import small
+from simulation.world import pausing, small
 
 # ASCHED_WORLDS=2000:2100 plays others; a failure names its seed.
 FIRST, LAST = map(int, os.environ.get("ASCHED_WORLDS", "0:40").split(":"))
@@ -20,3 +20,9 @@ def test_every_record_of_a_small_world_is_what_the_ledger_says(seed: int) -> Non
 
     assert played.records > 0
     assert [] == differences(world, played), f"play this world alone with ASCHED_WORLDS={seed}:{seed + 1}"
+
+
+def test_every_record_beside_pauses_in_the_wait_for_a_retry_is_what_the_ledger_says() -> None:
+    world = pausing()
+
+    assert [] == differences(world, play(world))

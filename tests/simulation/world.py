@@ -360,3 +360,19 @@ def through(plan: JobPlan, begin: int, length: int) -> Sequence[int]:
     if isinstance(instants, Phase):
         return range(instants.after(first) or 0, last + 1, instants.step)
     return instants.through(first + 1, last)
+
+
+def pausing() -> World:
+    """Return a world in which pauses fall into the waits for a retry, of a planned run and of one started by hand."""
+    begin = microseconds(datetime(YEAR, 1, 1, tzinfo=UTC))
+    work = Work(0, (7 * SECOND,), fails=1)
+    job = JobPlan("job-0", Every(600 * SECOND), work, max_retries=2, backoff=30.117)
+    halves = (
+        Move(620 * SECOND, "pause", "job-0"),
+        Move(700 * SECOND, "resume", "job-0"),
+        Move(900 * SECOND, "run", "job-0"),
+        Move(920 * SECOND, "pause", "job-0"),
+        Move(1_000 * SECOND, "resume", "job-0"),
+    )
+    made = tuple(replace(move, at=move.at + SECOND // 2) for move in halves)
+    return World(-1, begin, _end(made, 0), (job,), made)

@@ -92,7 +92,12 @@ def drop(schema: str) -> None:
 def _schema_with_a_settable_clock() -> str:
     """Return this process' schema, in which the clock is a row of a table."""
     schema = f"asched_test_{os.getpid()}"
+    _make_schema(schema)
+    atexit.register(drop, schema)
+    return schema
 
+
+def _make_schema(schema: str) -> None:
     async def make(connection: asyncpg.Connection) -> None:
         await migrate(url(schema))
         await connection.execute(
@@ -105,8 +110,6 @@ def _schema_with_a_settable_clock() -> str:
 
     drop(schema)
     ask(make)
-    atexit.register(drop, schema)
-    return schema
 
 
 @asynccontextmanager
@@ -167,3 +170,18 @@ def make_postgres(
     schema = _schema_with_a_settable_clock()
     store = PostgresStore(DSN, schema=schema, lease=lease, poll=poll, listen=listen)
     return cast("Store", ClockedStore(store, directory.as_posix(), schema))
+
+
+class StoreAlone(ClockedStore):
+    """A store in a schema of its own, which goes with it."""
+
+    async def close(self) -> None:
+        await super().close()
+        drop(self._schema)
+
+
+def make_postgres_alone(directory: Path, require: Require) -> Store:
+    require_postgres(require)
+    schema = f"asched_test_{os.getpid()}_{secrets.token_hex(4)}"
+    _make_schema(schema)
+    return cast("Store", StoreAlone(PostgresStore(DSN, schema=schema, lease=30.0, poll=1.0), "alone", schema))

@@ -36,8 +36,7 @@ from asched.store import (
     Selection,
     Timer,
 )
-from asched.stores import sqlite
-from asched.stores.sqlite import SQLiteStore
+from asched.stores.sqlite import SQLiteStore, store
 from asched.triggers import Interval
 
 FUNC = "app:work"
@@ -176,7 +175,7 @@ def answer_before_the_commit() -> None:
         time.sleep(0.02)
         sqlite3.Connection.commit(db)
 
-    sqlite._write = write
+    store._write = write
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from support.postgres import make_postgres
+from support.postgres import make_postgres, make_postgres_alone
 
 from asched.clock import Clock
 from asched.store import Limits, Store
@@ -46,6 +46,9 @@ FACTORIES: dict[str, Factory] = {
     "sqlite": make_sqlite,
     "postgres": make_postgres,
 }
+
+# As above, with nothing else where the store is: it chooses the same numbers as another one that is asked the same.
+ALONE: dict[str, Factory] = {**FACTORIES, "postgres": make_postgres_alone}
 
 
 async def make_store(

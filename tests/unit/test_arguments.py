@@ -17,9 +17,9 @@ from asched.arguments import (
     decode_arguments,
     decode_result,
     encode_arguments,
-    encode_result,
 )
 from asched.errors import InvalidArgument
+from asched.reports import encode_result
 
 VALUES = st.recursive(
     st.none()

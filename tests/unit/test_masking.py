@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from asched.arguments import encode_result
 from asched.masking import masked
-from asched.runner import TRACEBACK_LIMIT, describe_error
+from asched.reports import TRACEBACK_LIMIT, describe_error, encode_result
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,9 @@ from asched.instants import SECOND, to_datetime
 from asched.model import Reason, RunStatus
 from asched.store import Gap, Grant, JobFilter, Limits, PutMode, PutStatus, RunFilter, Selection
 from asched.stores import open_url
-from asched.stores.postgres import _OF_STEPS, PostgresStore, migrate
-from asched.stores.postgres_ledger import Schedule
+from asched.stores.postgres import PostgresStore, migrate
+from asched.stores.postgres.schedule import qualified
+from asched.stores.postgres.store import _OF_STEPS
 from asched.stores.sql import Migration, migrations
 
 pytestmark = pytest.mark.service
@@ -238,7 +239,7 @@ def _python(program: str) -> str:
 async def test_one_object_holds_one_schedule(opened: Callable[..., Any]) -> None:
     store = await opened("one")
 
-    with pytest.raises(InvalidArgument, match="another store object"):
+    with pytest.raises(InvalidArgument, match="a store of its own"):
         await store.open("two", Limits(), CLOCK)
 
 
@@ -296,11 +297,16 @@ async def test_settings_of_the_address_win_over_those_of_the_store(schema: str, 
     await store.close()
 
 
+@pytest.mark.parametrize("option", ["connect_timeout=5", "channel_binding=require", "gssencmode=disable"])
+def test_an_option_that_only_libpq_has_is_to_be_removed(option: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"remove {option.partition('=')[0]} from dsn"):
+        PostgresStore(f"postgresql://u@host/db?{option}")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("pool_size", "5", 'unrecognized configuration parameter "pool_size"; an option that is neither the store'),
-        ("connect_timeout", "5", "connect_timeout"),
+        ("pool_size", "5", 'unrecognized configuration parameter "pool_size"; remove it from the address'),
         ("jit", "perhaps", '"jit" requires a Boolean value'),
         ("block_size", "1", '"block_size" cannot be changed'),
         ("sslmode", "perhaps", "`sslmode` parameter must be one of"),
@@ -418,7 +424,7 @@ async def test_a_migration_that_fails_changes_nothing(
     _add_migration(monkeypatch, "CREATE TABLE asched.half (n integer);\nNO SQL AT ALL;")
     before = await tables(direct, schema)
 
-    with pytest.raises(asyncpg.PostgresSyntaxError):
+    with pytest.raises(StoreUnavailable, match="syntax error"):
         await migrate(url(schema))
 
     assert before == await tables(direct, schema)
@@ -536,7 +542,7 @@ async def test_a_window_tells_the_place_among_the_nodes_that_live(opened: Callab
 async def test_what_the_process_forgets_while_it_reads_more_is_not_missing(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asched.stores.postgres_ledger._SPECS", 10)
+    monkeypatch.setattr("asched.stores.postgres.schedule._SPECS", 10)
     writer, store = await opened(), await opened()
     node = await joined(store)
     first = [item(spec(f"{number}"), CLOCK.now() - SECOND) for number in range(8)]
@@ -546,7 +552,7 @@ async def test_what_the_process_forgets_while_it_reads_more_is_not_missing(
     await writer.put_jobs(PutMode.INSERT, more)
 
     due = await node.due(FAR)
-    paused = await store.pause_jobs(Selection(group="default"))
+    paused, _ = await store.pause_jobs(Selection(group="default"))
 
     assert 16 == len(due) == len(paused)
 
@@ -593,7 +599,7 @@ async def test_a_schema_may_have_capitals(schema: str, opened: Callable[..., Any
 
 def _add_migration(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     following = Migration(NEWEST + 1, "next.sql", text)
-    monkeypatch.setattr("asched.stores.postgres.migrations", lambda store: (*migrations(store), following))
+    monkeypatch.setattr("asched.stores.postgres.migrations.migrations", lambda store: (*migrations(store), following))
 
 
 # What is kept in memory
@@ -602,7 +608,7 @@ def _add_migration(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 async def test_more_jobs_than_a_process_remembers_are_seen_and_held_at_once(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asched.stores.postgres_ledger._SPECS", 3)
+    monkeypatch.setattr("asched.stores.postgres.schedule._SPECS", 3)
     store = await opened()
     node = await joined(store)
     due = CLOCK.now() - SECOND
@@ -610,10 +616,25 @@ async def test_more_jobs_than_a_process_remembers_are_seen_and_held_at_once(
 
     timers = (await store.window(node.epoch, CLOCK.now(), 100)).timers
     claims = [node.claim_of(timer, gap=Gap(RunStatus.SKIPPED, Reason.PAUSED, due, due, 1)) for timer in timers]
-    granted = [answer.grant for answer in await store.claim(node.epoch, claims)]
-    paused = await store.pause_jobs(Selection(group="default"))
+    granted = [grant for grant, *_ in await store.claim(node.epoch, claims)]
+    paused, _ = await store.pause_jobs(Selection(group="default"))
 
     assert [10, 10, 10] == [len(timers), granted.count(Grant.STARTED), len(paused)]
+
+
+async def test_a_claim_that_comes_second_is_told_of_a_timer_whose_job_the_process_has_not_read(
+    opened: Callable[..., Any],
+) -> None:
+    store, other = await opened(), await opened()
+    first, second = await joined(store), await joined(other)
+    await first.add(spec("a"), due=CLOCK.now() - SECOND)
+    timer = await first.timer("a")
+    started = await first.claim(timer)
+
+    stale = await second.claim(timer)
+
+    assert (Grant.STARTED, Grant.STALE) == (started.grant, stale.grant)
+    assert started.next == stale.next is not None
 
 
 # Plans
@@ -649,7 +670,7 @@ async def test_a_run_reads_a_few_rows_though_its_statements_were_made_when_the_t
         await store.put_jobs(PutMode.INSERT, jobs)
         timers = (await store.window(node.epoch, CLOCK.now(), count)).timers
         claims = [node.claim_of(timer, next_planned=None, next_due=None) for timer in timers]
-        return [answer.token for answer in await store.claim(node.epoch, claims)]
+        return [token for _, token, *_ in await store.claim(node.epoch, claims)]
 
     async def one_run(word: str) -> None:
         [token] = await claimed(word, 1)
@@ -686,7 +707,7 @@ async def test_a_batch_of_claims_reads_its_own_rows_however_much_is_due(
 
     answers = await store.claim(node.epoch, claims)
 
-    assert {Grant.STARTED} == {answer.grant for answer in answers}
+    assert {Grant.STARTED} == {grant for grant, *_ in answers}
     read = await rows_read(store, direct) - before
     assert 1_500 > read["timer"]
 
@@ -1017,7 +1038,7 @@ async def test_whoever_follows_is_told_of_a_crash_that_took_the_changes_and_hear
 # Plans
 
 
-@pytest.mark.parametrize("name", ["look_before_put", "serials_by_id", "jobs_by_serial", "lock_timers"])
+@pytest.mark.parametrize("name", ["look_before_put", "serials_by_id", "versions", "lock_timers"])
 async def test_rows_are_found_by_their_keys_though_the_plan_was_made_for_an_empty_table(
     opened: Callable[..., Any], direct: asyncpg.Connection, schema: str, name: str
 ) -> None:
@@ -1025,7 +1046,7 @@ async def test_rows_are_found_by_their_keys_though_the_plan_was_made_for_an_empt
     for setting, value in _OF_STEPS.items():
         await direct.execute(f"SET {setting} = {value}")
     await direct.execute("SET plan_cache_mode = force_generic_plan")
-    statement = Schedule(schema, 1, Limits(), 0).sql[name]
+    statement = qualified(schema)[name]
     await direct.execute(f"PREPARE kept AS {statement}")
     wanted = {"look_before_put": "1, '{a}', 1, '{a}'", "serials_by_id": "1, '{a}'"}.get(name, "'{1}'")
 

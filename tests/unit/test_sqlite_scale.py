@@ -17,7 +17,8 @@ from asched import Interval, Scheduler
 from asched.clock import SystemClock
 from asched.store import NodeInfo
 from asched.stores.sql import statements
-from asched.stores.sqlite import SQLiteStore, migrate
+from asched.stores.sqlite import SQLiteStore
+from asched.stores.sqlite.store import migrate
 
 FUNC = "app:work"
 YEAR = 365 * 86_400_000_000

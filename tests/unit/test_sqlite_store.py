@@ -27,11 +27,11 @@ from asched.errors import InvalidArgument, SchemaTooNew, StoreUnavailable, Trigg
 from asched.model import OnCrash, Origin, Policy, RunStatus
 from asched.store import JobFilter, Limits, PutMode, PutStatus
 from asched.stores import open_url
-from asched.stores.rows import CodeTrigger
 from asched.stores.sql import Migration, migrations, statements
 from asched.stores.sqlite import SQLiteStore
 from asched.testing import VirtualClock
 from asched.triggers import Lang
+from asched.triggers.absent import CodeTrigger
 
 
 class OwnTrigger:
@@ -126,6 +126,21 @@ async def test_ends_of_many_runs_are_written_by_one_call(store: SQLiteStore, clo
     assert (await store.totals()).runs == number
     records = await store.get_runs([claimed.run_id for claimed in granted])
     assert {record and (record.status, record.result) for record in records} == {(RunStatus.SUCCEEDED, b"1")}
+
+
+async def test_records_stand_in_the_order_of_the_ends_whatever_their_kind(
+    store: SQLiteStore, clock: SettableClock
+) -> None:
+    node = await Actor.join(store, clock)
+    statuses = [RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.SUCCEEDED, RunStatus.TIMED_OUT, RunStatus.SUCCEEDED]
+    await node.add(*[spec(f"job-{number}") for number in range(len(statuses))])
+    claims = [await node.start(f"job-{number}") for number in range(len(statuses))]
+
+    await store.finish(
+        node.epoch, [node.end_of(claimed.token, status) for claimed, status in zip(claims, statuses, strict=True)]
+    )
+
+    assert [record.id for record in await history(store)] == [claimed.run_id for claimed in reversed(claims)]
 
 
 async def test_no_call_is_answered_before_its_commit(store: SQLiteStore, path: Path) -> None:
@@ -404,7 +419,7 @@ async def test_an_older_schema_is_brought_up_to_date_and_keeps_its_rows(
         "INSERT INTO asched_next VALUES (1);\n"
     )
     following = Migration(newest[-1].version + 1, "next.sql", text)
-    monkeypatch.setattr("asched.stores.sqlite.migrations", lambda store: (*newest, following))
+    monkeypatch.setattr("asched.stores.sqlite.store.migrations", lambda store: (*newest, following))
 
     store = await opened(path, clock)
 
@@ -423,9 +438,9 @@ async def test_a_migration_that_fails_changes_nothing(
     before = digest(path)
     newest = migrations("sqlite")
     broken = Migration(newest[-1].version + 1, "broken.sql", "CREATE TABLE asched_half (n INTEGER);\nNO SQL AT ALL;\n")
-    monkeypatch.setattr("asched.stores.sqlite.migrations", lambda store: (*newest, broken))
+    monkeypatch.setattr("asched.stores.sqlite.store.migrations", lambda store: (*newest, broken))
 
-    with pytest.raises(sqlite3.OperationalError, match="syntax error"):
+    with pytest.raises(StoreUnavailable, match="syntax error"):
         await opened(path, clock)
 
     monkeypatch.undo()
@@ -438,7 +453,7 @@ def test_migrations_are_numbered_from_one_without_a_gap() -> None:
 
 
 async def test_every_statement_is_one_that_sqlite_understands(store: SQLiteStore, path: Path) -> None:
-    fragments = {"spec", "open", "plain", "lasting"}
+    fragments = {"spec", "run", "plain", "lasting"}
     other = sqlite3.connect(path)
     for name, statement in statements("sqlite").items():
         if name not in fragments:

@@ -103,6 +103,21 @@ async def test_cancelled_sleep_moves_no_time(clock: VirtualClock) -> None:
 
 
 @virtual_time
+async def test_sleeping_until_a_deadline_of_the_loop_comes_to_an_end(clock: VirtualClock) -> None:
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(7.00325)
+    deadline = loop.time() + 1.0
+    assert deadline > 8.00325, "the sum is ahead of the microsecond by a rounding error, or this shows nothing"
+    sleeps = 0
+    while loop.time() < deadline and sleeps < 10:
+        await asyncio.sleep(deadline - loop.time())
+        sleeps += 1
+
+    assert sleeps <= 3
+    assert clock.elapsed() == pytest.approx(8.00325, abs=2e-6)
+
+
+@virtual_time
 async def test_timers_a_microsecond_apart_ring_apart_after_sixty_years(clock: VirtualClock) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(60 * 365.25 * 86_400)

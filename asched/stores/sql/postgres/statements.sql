@@ -28,8 +28,9 @@ SELECT k.serial, k.id FROM (SELECT DISTINCT unnest($2::text[]) AS id) AS a CROSS
 -- name: jobs_by_id
 {job} WHERE j.serial = ANY(ARRAY(SELECT serial FROM ({known_ids}) AS known))
 
--- name: jobs_by_serial
-{job} WHERE j.serial = ANY($1::bigint[])
+-- name: versions
+-- What only an edit and a record need of a job.
+SELECT serial, version, created, updated FROM asched.job WHERE serial = ANY($1::bigint[])
 
 -- name: specs
 SELECT {spec}, f.name, j.serial, t.edition
@@ -123,6 +124,10 @@ WITH renewed AS (
 SELECT asched.clock(), EXISTS (SELECT 1 FROM renewed),
     (SELECT count(*) FROM asched.run WHERE epoch = $1 AND token IS NOT NULL),
     ARRAY(SELECT token FROM asched.run WHERE epoch = $1 AND token IS NOT NULL AND cancel IS NOT NULL ORDER BY token)
+
+-- name: write_nothing
+-- Shows whether the database can be written to. The lease stays as it is.
+UPDATE asched.node SET info_rev = info_rev WHERE epoch = $1
 
 -- name: live_node
 -- KEY SHARE and the FOR UPDATE of a reap exclude each other; a heartbeat passes.
@@ -243,7 +248,7 @@ SELECT {timer} FROM asched.timer t WHERE t.job = ANY($1::bigint[]) ORDER BY t.jo
 {lock_timers} SKIP LOCKED
 
 -- name: jobs_of_runs
-SELECT DISTINCT job FROM asched.run WHERE id = ANY($1::bigint[])
+SELECT id, job FROM asched.run WHERE id = ANY($1::bigint[])
 
 -- name: executed
 -- Hidden from the planner in a CASE: it takes what it knows of these columns, mostly from a moment when the table was
@@ -258,12 +263,25 @@ SELECT r.job FROM asched.run r WHERE r.token = ANY($1::bigint[]) AND r.token <> 
 -- name: hold_timers
 SELECT t.job FROM asched.timer t WHERE t.job = ANY(ARRAY({jobs_of_tokens})) ORDER BY t.job FOR NO KEY UPDATE
 
+-- name: attempts
+SELECT r.token, r.job FROM asched.run r WHERE r.id = ANY($1::bigint[]) AND r.token = r.id AND {executed}
+UNION ALL
+SELECT r.token, r.job FROM asched.run r WHERE r.token = ANY($1::bigint[]) AND r.token <> r.id AND {executed}
+
+-- name: hold_attempts
+-- Take the jobs of these attempts; the answer is the attempts, each with its job.
+WITH wanted AS MATERIALIZED (
+    {attempts}
+), held AS MATERIALIZED (
+    SELECT t.job FROM asched.timer t WHERE t.job = ANY(ARRAY(SELECT job FROM wanted)) ORDER BY t.job
+    FOR NO KEY UPDATE
+)
+SELECT token, job FROM wanted WHERE job IN (SELECT job FROM held)
+
 -- name: hold_free_timers
 -- Take the jobs of these attempts that nobody holds; the answer is the attempts of the others.
 WITH wanted AS MATERIALIZED (
-    SELECT r.token, r.job FROM asched.run r WHERE r.id = ANY($1::bigint[]) AND r.token = r.id AND {executed}
-    UNION ALL
-    SELECT r.token, r.job FROM asched.run r WHERE r.token = ANY($1::bigint[]) AND r.token <> r.id AND {executed}
+    {attempts}
 ), held AS MATERIALIZED (
     SELECT t.job FROM asched.timer t WHERE t.job = ANY(ARRAY(SELECT job FROM wanted)) ORDER BY t.job
     FOR NO KEY UPDATE SKIP LOCKED
@@ -285,7 +303,7 @@ SELECT {run} FROM asched.run r WHERE r.job = ANY($1::bigint[]) ORDER BY r.id
 SELECT id, status, reason FROM asched.history WHERE id = ANY($1::bigint[])
 
 -- name: letters
-SELECT id, job, payload FROM asched.history WHERE id = ANY($1::bigint[]) AND dead
+SELECT id, payload FROM asched.history WHERE id = ANY($1::bigint[]) AND dead
 
 -- name: run_places
 SELECT r.id, r.status, j.id FROM asched.run r JOIN asched.job j ON j.serial = r.job WHERE r.id = ANY($1::bigint[])
@@ -323,22 +341,23 @@ SELECT asched.clock(), ARRAY(SELECT serial FROM known), ARRAY(
 -- Ordered by id, so that two nodes that declare the same jobs at once do not wait for each other in a circle. What
 -- another has added meanwhile is not counted; then the step begins anew.
 WITH fresh AS MATERIALIZED (
-    SELECT * FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::bigint[], $15::integer[], $16::text[],
-        $17::bigint[], $18::text[], $19::bigint[], $20::bigint[], $21::boolean[], $22::bigint[])
-        AS n (serial, func, created, id, name, origin, group_name, tags_json, trigger_json, payload, policy_json,
-            starting, until, max_runs, declaration, generation, search, planned, due, paused, gap)
+    SELECT * FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[],
+        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::bigint[],
+        $16::bigint[], $17::integer[], $18::text[], $19::bigint[], $20::text[], $21::bigint[], $22::bigint[],
+        $23::boolean[], $24::bigint[])
+        AS n (serial, func, created, version, rev, id, name, origin, group_name, tags_json, trigger_json, payload,
+            policy_json, starting, until, max_runs, declaration, generation, search, planned, due, paused, gap)
 ), added AS (
     INSERT INTO asched.job (serial, ns, func, version, created, updated, id, name, origin, group_name, tags_json,
         trigger_json, payload, policy_json, starting, until, max_runs, declaration, generation, search)
-    SELECT serial, $1, func, 1, created, created, id, name, origin, group_name, tags_json, trigger_json, payload,
+    SELECT serial, $1, func, version, created, created, id, name, origin, group_name, tags_json, trigger_json, payload,
         policy_json, starting, until, max_runs, declaration, generation, search
     FROM fresh ORDER BY id
     ON CONFLICT (ns, id) WHERE NOT deleted DO NOTHING
     RETURNING serial
 ), timed AS (
     INSERT INTO asched.timer (job, ns, func, rev, edition, planned, due, paused, declared, gap)
-    SELECT f.serial, $1, f.func, 1, 1, f.planned, f.due, f.paused, f.origin = 'declared', f.gap
+    SELECT f.serial, $1, f.func, f.rev, 1, f.planned, f.due, f.paused, f.origin = 'declared', f.gap
     FROM fresh f JOIN added a ON a.serial = f.serial
 )
 SELECT count(*) FROM added

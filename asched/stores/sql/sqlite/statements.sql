@@ -4,38 +4,22 @@
 -- from JSON takes SQLite four times as long as taking seven parameters, since each `->>` parses the row again.
 -- What is rare goes through executemany, row by row.
 
--- Reading jobs. The columns of `job` are those of `_JobRow`; statements that need a condition add it in the code.
+-- Lists of jobs. Statements that need a condition add it in the code.
 
 -- name: spec
 j.id, j.name, j.origin, j.group_name, j.tags_json, j.trigger_json, j.payload, j.policy_json, j.starting, j.until,
 j.max_runs, j.declaration, j.generation
 
 -- name: job
-SELECT {spec}, f.name, j.serial, j.version, j.created, j.updated, t.rev, t.planned, t.due, t.paused,
-    t.runs, t.failures, t.retries, t.planned_runs, t.last_run, t.last_status, t.gap,
-    (SELECT count(*) FROM asched_run r WHERE r.job = j.serial)
+SELECT {spec}, f.name, j.serial, j.version, j.created, j.updated, t.paused, t.planned, t.due,
+    (SELECT count(*) FROM asched_run r WHERE r.job = j.serial),
+    t.runs, t.failures, t.retries, t.planned_runs, t.last_run, t.last_status
 FROM asched_job j
 JOIN asched_timer t ON t.job = j.serial
 JOIN asched_function f ON f.id = j.func
 
 -- name: jobs_by_id
 {job} WHERE j.ns = ?1 AND j.deleted = 0 AND j.id IN (SELECT value FROM json_each(?2))
-
--- name: jobs_by_serial
-{job} WHERE j.serial IN (SELECT value FROM json_each(?1))
-
--- name: jobs_by_group
-{job} WHERE j.ns = ?1 AND j.deleted = 0 AND j.group_name = ?2 ORDER BY j.serial
-
--- name: jobs_by_func
-{job} WHERE j.deleted = 0 AND j.func IN (SELECT id FROM asched_function WHERE ns = ?1 AND ?2 IN (name, short))
-ORDER BY j.serial
-
--- name: job_of_run
--- Also of a job that is gone; then there is no timer.
-SELECT {spec}, f.name, t.paused, t.job IS NULL
-FROM asched_job j JOIN asched_function f ON f.id = j.func LEFT JOIN asched_timer t ON t.job = j.serial
-WHERE j.serial = ?1
 
 -- name: groups
 SELECT group_name, count(*) FROM asched_job WHERE ns = ?1 AND deleted = 0 GROUP BY group_name ORDER BY group_name
@@ -58,6 +42,72 @@ SELECT r.wake, r.id, r.rev, r.planned, r.next_attempt, r.payload, {spec}
 FROM asched_run r JOIN asched_job j ON j.serial = r.job
 WHERE r.func = ?1 AND r.wake IS NOT NULL AND r.token IS NULL AND r.queued = 0 AND r.held = 0
 ORDER BY r.wake, r.id
+
+-- Loading what the rules decide about: jobs, and all their open runs.
+
+-- name: state
+-- Of a job that is gone there is no timer. The record of passed instants may have been forgotten.
+SELECT {spec}, f.name, j.serial, j.created, t.paused, j.deleted, j.version, j.updated, t.rev, t.planned, t.due,
+    t.runs, t.failures, t.retries, t.planned_runs, t.last_run, t.last_status, h.id, h.status, h.reason
+FROM asched_job j
+JOIN asched_function f ON f.id = j.func
+LEFT JOIN asched_timer t ON t.job = j.serial
+LEFT JOIN asched_history h ON h.id = t.gap
+
+-- name: states
+{state} WHERE j.serial IN (SELECT value FROM json_each(?1))
+
+-- name: states_by_id
+{state} WHERE j.ns = ?1 AND j.deleted = 0 AND j.id IN (SELECT value FROM json_each(?2))
+
+-- name: states_by_group
+{state} WHERE j.ns = ?1 AND j.deleted = 0 AND j.group_name = ?2 ORDER BY j.serial
+
+-- name: states_by_func
+{state} WHERE j.deleted = 0 AND j.func IN (SELECT id FROM asched_function WHERE ns = ?1 AND ?2 IN (name, short))
+ORDER BY j.serial
+
+-- name: run
+r.job, r.id, r.planned, r.due, r.payload, r.status, r.attempt, r.token, r.epoch, r.fence, r.node, r.started, r.claimed,
+r.rev, r.wake, r.next_attempt, r.queued, r.held, r.manual, r.cancel, r.replay_of, r.attempts_json, r.result,
+r.progress_json, r.log_json
+
+-- name: open
+-- CROSS JOIN is an order for the planner: the batch is the outer loop, whatever it thinks of json_each.
+SELECT {run} FROM json_each(?1) e CROSS JOIN asched_run r ON r.job = e.value ORDER BY r.id
+
+-- name: open_named
+-- Some runs by their ids, and those that are queued.
+SELECT {run} FROM json_each(?1) e CROSS JOIN asched_run r ON r.id = e.value WHERE r.queued = 0
+UNION ALL
+SELECT {run} FROM json_each(?2) e CROSS JOIN asched_run r ON r.job = e.value WHERE r.queued = 1
+
+-- name: active
+SELECT e.value, (SELECT json_group_array(r.id) FROM asched_run r WHERE r.job = e.value) FROM json_each(?1) e
+
+-- name: runs_of_ids
+SELECT r.id, r.job FROM json_each(?1) e CROSS JOIN asched_run r ON r.id = e.value
+
+-- name: runs_of_tokens
+SELECT r.id, r.job FROM json_each(?1) e CROSS JOIN asched_run r ON r.id = e.value
+WHERE r.token = r.id AND r.epoch = ?2
+UNION ALL
+SELECT r.id, r.job FROM json_each(?1) e CROSS JOIN asched_run r ON r.token = e.value
+WHERE r.token <> r.id AND r.epoch = ?2
+
+-- name: runs_of_nodes
+SELECT id, job FROM asched_run WHERE token IS NOT NULL AND epoch IN (SELECT value FROM json_each(?1))
+
+-- name: any_queued
+SELECT EXISTS (SELECT 1 FROM asched_run WHERE queued = 1)
+
+-- name: jobs_with_queue
+SELECT r.job FROM json_each(?1) e CROSS JOIN asched_run r ON r.job = e.value WHERE r.queued = 1
+
+-- name: letters_of
+SELECT h.id, h.payload FROM json_each(?1) e CROSS JOIN asched_history h ON h.id = e.value WHERE h.dead = 1
+
+-- Functions
 
 -- name: functions
 SELECT name, id FROM asched_function WHERE ns = ?1
@@ -136,10 +186,10 @@ INSERT INTO asched_schedule (name, since) VALUES (?1, ?2) RETURNING ns
 INSERT INTO asched_job (
     serial, ns, func, version, created, updated, id, name, origin, group_name, tags_json, trigger_json, payload,
     policy_json, starting, until, max_runs, declaration, generation, search
-) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: add_timer
-INSERT INTO asched_timer (job, func, rev, planned, due, paused, gap) VALUES (?, ?, 1, ?, ?, ?, ?)
+INSERT INTO asched_timer (job, func, rev, planned, due, paused, gap) VALUES (?, ?, ?, ?, ?, ?, ?)
 
 -- name: change_job
 UPDATE asched_job SET
@@ -148,13 +198,10 @@ UPDATE asched_job SET
 WHERE serial = ?
 
 -- name: touch_job
-UPDATE asched_job SET version = version + 1, updated = ?1 WHERE serial = ?2
+UPDATE asched_job SET version = ?, updated = ? WHERE serial = ?
 
 -- name: remove_job
 UPDATE asched_job SET deleted = 1 WHERE serial = ?1
-
--- name: pause_timer
-UPDATE asched_timer SET rev = rev + 1, paused = 1 WHERE job = ?1
 
 -- name: purge_jobs
 -- The names of a job that is gone are needed as long as a record or a run is there.
@@ -163,17 +210,25 @@ DELETE FROM asched_job WHERE deleted = 1 AND serial IN (SELECT value FROM json_e
     AND NOT EXISTS (SELECT 1 FROM asched_run r WHERE r.job = asched_job.serial)
 
 -- name: set_timer
-UPDATE asched_timer SET func = ?, rev = rev + 1, planned = ?, due = ?, paused = ?, gap = ? WHERE job = ?
+UPDATE asched_timer SET runs = ?, failures = ?, retries = ?, planned_runs = ?, last_run = ?, last_status = ?, gap = ?,
+    func = ?, rev = ?, planned = ?, due = ?, paused = ?
+WHERE job = ?
+
+-- name: set_counters
+-- Of a timer that has not moved, its place in the index of due instants is left alone.
+UPDATE asched_timer SET runs = ?1, failures = ?2, retries = ?3, planned_runs = ?4, last_run = ?5, last_status = ?6,
+    gap = ?7
+WHERE job = ?8
+    AND (runs, failures, retries, planned_runs, last_run, last_status, gap) IS NOT (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 
 -- name: remove_timer
 DELETE FROM asched_timer WHERE job = ?1
 
--- name: renew_waiting
-UPDATE asched_run SET func = ?1, rev = rev + 1, held = (?2 AND NOT manual) WHERE job = ?3 AND token IS NULL
-
--- name: startable
-SELECT id, rev, wake, planned, next_attempt, payload FROM asched_run
-WHERE job = ?1 AND wake IS NOT NULL AND token IS NULL AND queued = 0 AND held = 0 ORDER BY id
+-- name: set_run
+INSERT OR REPLACE INTO asched_run (id, job, func, planned, due, payload, status, attempt, token, epoch, fence, node,
+    started, claimed, rev, wake, next_attempt, queued, held, manual, cancel, replay_of, attempts_json, result,
+    progress_json, log_json)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: tombstones
 SELECT id, declaration FROM asched_tombstone WHERE ns = ?1 AND id IN (SELECT value FROM json_each(?2))
@@ -191,12 +246,6 @@ INSERT INTO asched_generation (ns, declarations, first_seen) VALUES (?1, ?2, ?3)
 SELECT first_seen FROM asched_generation WHERE ns = ?1 AND declarations = ?2
 
 -- Claims
-
--- name: claim_states
--- CROSS JOIN is an order for the planner: the batch is the outer loop, whatever it thinks of json_each.
-SELECT t.job, t.rev, t.due, t.paused, t.planned_runs, t.gap, t.func,
-    (SELECT count(*) FROM asched_run r WHERE r.job = t.job)
-FROM json_each(?1) e CROSS JOIN asched_timer t ON t.job = e.value
 
 -- What most claims are: a job's next occurrence, to be started as planned. Those are not read row by row: one answer
 -- names the timers that need a closer look, and the others go on in two statements.
@@ -223,40 +272,7 @@ INSERT INTO asched_run (id, job, func, status, planned, due, attempt, token, epo
 SELECT n.token, n.job, t.func, 'running', n.planned, n.due, 1, n.token, ?, n.fence, ?, ?, n.payload
 FROM n CROSS JOIN asched_timer t ON t.job = n.job
 
--- name: pass_timer
-UPDATE asched_timer SET rev = rev + 1, planned = ?, due = ?, planned_runs = ?, gap = ? WHERE job = ?
-
--- name: queue_run
-INSERT INTO asched_run (id, job, func, status, planned, due, attempt, payload, rev, wake, next_attempt, queued, held,
-    manual, replay_of)
-VALUES (?, ?, ?, 'pending', ?, ?, 0, ?, 1, ?, 1, ?, ?, ?, ?)
-
--- name: active_of
-SELECT id, token, epoch, queued FROM asched_run WHERE job = ?1 ORDER BY id
-
--- name: mark_cancel
-UPDATE asched_run SET cancel = ?1 WHERE id = ?2
-
--- name: run_of_token
-SELECT id, fence, job FROM asched_run WHERE (id = ?1 AND token = ?1 OR token = ?1 AND token <> id) AND epoch = ?2
-
--- name: waiting_states
-SELECT r.id, r.rev, r.wake, r.attempt, r.next_attempt, r.token, r.queued, r.held, r.job, r.fence, r.epoch, r.due
-FROM json_each(?1) e CROSS JOIN asched_run r ON r.id = e.value
-
--- name: start_waiting
-UPDATE asched_run SET status = 'running', attempt = ?, token = ?, epoch = ?, fence = ?, node = ?,
-    started = coalesce(started, ?), claimed = ?, wake = NULL
-WHERE id = ?
-
--- name: count_waiting
-UPDATE asched_timer SET runs = runs + ?, retries = retries + ?, last_run = ? WHERE job = ?
-
 -- Ends
-
--- name: open
-id, job, func, planned, due, attempt, token, epoch, fence, node, started, claimed, payload, rev, manual, cancel,
-replay_of, attempts_json, result, progress_json, log_json
 
 -- What most runs are: done well at the first attempt, with nothing to tell but a result. They go from one table into
 -- the other without passing through Python. The statements must choose the same rows.
@@ -277,27 +293,8 @@ SELECT e.seq, r.id, ?, r.job, 'succeeded', r.due, r.planned, e.started, e.ended,
     r.manual, e.result, r.progress_json, r.log_json, 1, r.due, 0
 FROM e CROSS JOIN asched_run r ON r.id = e.id
 
--- name: remove_plain
+-- name: remove_runs
 DELETE FROM asched_run WHERE id IN (SELECT value FROM json_each(?1))
-
--- name: take_first
--- Out of the open runs by what it returns: a run that goes on is put back, most are not.
-DELETE FROM asched_run WHERE id IN (SELECT value FROM json_each(?1)) AND token = id AND epoch = ?2 RETURNING {open}
-
--- name: take_later
-DELETE FROM asched_run WHERE token IN (SELECT value FROM json_each(?1)) AND token <> id AND epoch = ?2
-RETURNING {open}
-
--- name: take_of_node
-DELETE FROM asched_run WHERE epoch = ?1 AND token IS NOT NULL RETURNING {open}
-
--- name: take_waiting
-DELETE FROM asched_run WHERE id = ?1 AND token IS NULL RETURNING {open}
-
--- name: put_back
-INSERT INTO asched_run (id, job, func, status, planned, due, attempt, fence, node, started, payload, rev, wake,
-    next_attempt, held, manual, replay_of, attempts_json, result, progress_json, log_json)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: record
 INSERT INTO asched_history (seq, id, ns, job, status, reason, due, planned, started, ended, attempt, fence, node, payload,
@@ -308,34 +305,15 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 UPDATE asched_timer SET last_status = ?1
 WHERE job IN (SELECT value FROM json_each(?2)) AND last_status IS NOT ?1
 
--- name: count_failure
-UPDATE asched_timer SET failures = failures + 1 WHERE job = ?1
-
--- name: any_queued
-SELECT EXISTS (SELECT 1 FROM asched_run WHERE queued = 1)
-
--- name: alone_in_queue
--- A queued run whose job has no other active run.
-SELECT r.id FROM json_each(?1) e CROSS JOIN asched_run r ON r.job = e.value
-WHERE r.queued = 1 AND (SELECT count(*) FROM asched_run o WHERE o.job = r.job) = 1
-
--- name: unqueue
-UPDATE asched_run SET queued = 0, rev = rev + 1, wake = due WHERE id = ?1
-RETURNING job, rev, wake, planned, payload, held
-
 -- name: grow_gap
-UPDATE asched_history SET instants = instants + ?1, last_due = ?2, ended = ?3
-WHERE id = ?4 AND status = ?5 AND reason = ?6 RETURNING id
+UPDATE asched_history SET instants = instants + ?, last_due = ?, ended = ? WHERE id = ?
 
 -- name: annotate
 UPDATE asched_run SET progress_json = coalesce(?1, progress_json), log_json = coalesce(?2, log_json)
 WHERE (id = ?3 AND token = ?3 OR token = ?3 AND token <> id) AND epoch = ?4 RETURNING id
 
--- name: run_places
-SELECT r.id, r.status, r.token, r.epoch, j.id FROM json_each(?1) e
-CROSS JOIN asched_run r ON r.id = e.value JOIN asched_job j ON j.serial = r.job
-UNION ALL
-SELECT h.id, h.status, NULL, NULL, j.id FROM json_each(?1) e
+-- name: ends_of
+SELECT h.id, h.status, j.id FROM json_each(?1) e
 CROSS JOIN asched_history h ON h.id = e.value JOIN asched_job j ON j.serial = h.job
 
 -- Records. The columns of both are those of `RunRow`.
@@ -355,9 +333,6 @@ FROM asched_history h JOIN asched_job j ON j.serial = h.job JOIN asched_function
 SELECT serial FROM asched_job WHERE ns = ?1 AND id = ?2 AND deleted = 0
 UNION ALL
 SELECT serial FROM asched_job WHERE ns = ?1 AND id = ?2 AND deleted = 1
-
--- name: letter
-SELECT payload FROM asched_history WHERE id = ?1 AND dead = 1
 
 -- name: letters
 SELECT id FROM asched_history WHERE dead = 1 AND ns = ?1 ORDER BY seq

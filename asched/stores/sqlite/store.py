@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file, one process, nothing acknowledged is lost.
+"""The life of an SQLite store: its file, its connections, and how a call becomes durable.
 
 How a call becomes durable. Calls that write are queued. While a transaction is in flight they gather; then all of
 them are the next one: one hop into the thread of the connection, one ``BEGIN IMMEDIATE``, one ``COMMIT``, one fsync
@@ -23,7 +23,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -34,14 +34,11 @@ from asched.errors import InvalidArgument, MissingExtra, SchemaTooNew, StoreLock
 from asched.store import (
     Beat,
     Cancelled,
-    Changes,
-    Claim,
     Claimed,
     ClaimRow,
     Deleted,
     Enqueue,
     Enqueued,
-    Finish,
     FinishRow,
     JobFilter,
     JobPage,
@@ -65,10 +62,13 @@ from asched.store import (
     Totals,
     Window,
 )
-from asched.stores.following import Feed, Hints
+from asched.stores.base import Abilities, BaseStore, read_options
 from asched.stores.lockfile import OwnerLock
 from asched.stores.sql import migrations
-from asched.stores.sqlite_ledger import SQL, Abilities, Ledger, Pages
+from asched.stores.sqlite.ledger import Ledger
+from asched.stores.sqlite.pages import SQL, Pages
+from asched.tasks import carry_through
+from asched.triggers import Trigger
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -96,7 +96,7 @@ _CHECKPOINT, _PAGE, _LOG_SHARE = 4096, 4096, 1 / 8
 _STATEMENTS = 160
 
 
-class SQLiteStore:
+class SQLiteStore(BaseStore):
     """Keeps a schedule in an SQLite file that one process owns.
 
     Schedulers of that process may share the object. What each setting of ``synchronous`` promises stands in
@@ -104,7 +104,8 @@ class SQLiteStore:
     process.
 
     Args:
-        path: The file. It is made when it does not exist; its directory must.
+        path: The file. It is made when it does not exist; its directory must. A relative path is one of the directory
+            in which the store is made.
         synchronous: SQLite's setting of that name.
         lock_timeout: Seconds to wait for another process to let go of the file.
         busy_timeout: Seconds to wait for a program that writes to the same file without owning the schedule.
@@ -127,6 +128,7 @@ class SQLiteStore:
         lease: float = float("inf"),
         read_only: bool = False,
     ) -> None:
+        super().__init__()
         if find_spec("aiosqlite") is None:
             raise MissingExtra("SQLiteStore needs aiosqlite: pip install 'asched-py[sqlite]'")
         name = os.fspath(path)
@@ -145,27 +147,23 @@ class SQLiteStore:
             poll=float("inf"),
             lease=lease,
         )
-        self.path = Path(name)
+        # Bound now: a directory that the process changes to later must not bring another file, or another lock.
+        self.path = Path(name).absolute()
         self.commits = 0
         """Transactions committed since it was opened."""
         self._synchronous = synchronous
         self._lock_timeout = lock_timeout
         self._busy_timeout = busy_timeout
         self._read_only = read_only
-        self._namespace: str | None = None
-        self._users = 0
         self._clock: Clock
         self._lock = OwnerLock(self.path)
         self._abilities = Abilities()
-        self._nodes: dict[int, NodeInfo] = {}
+        self._triggers: dict[str, Trigger] = {}
         self._reaped: list[Reaped] = []
-        self._feed: Feed | None = None
-        self._hints = Hints()
         self._writer: _Line[Ledger]
         self._looks: _Line[Pages]
         self._lists: _Line[Pages]
-        self._guard: asyncio.Task[None] | None = None
-        self._guarded: list[_Line[Any]] = []
+        self._lines: list[_Line[Any]] = []
 
     @classmethod
     def from_options(cls, path: str, options: Mapping[str, str]) -> SQLiteStore:
@@ -175,18 +173,7 @@ class SQLiteStore:
             InvalidArgument: There is no such option, or its value is none.
             MissingExtra: aiosqlite is not installed.
         """
-        values: dict[str, Any] = {}
-        for name, text in options.items():
-            read = _OPTIONS.get(name)
-            if read is None:
-                raise InvalidArgument(
-                    f"the sqlite store has no option {name!r}; it has {', '.join(_OPTIONS)}", field="store"
-                )
-            try:
-                values[name] = read(text)
-            except (ValueError, KeyError):
-                raise InvalidArgument(f"{text!r} is no value of the sqlite option {name!r}", field="store") from None
-        return cls(path, **values)
+        return cls(path, **read_options("sqlite", options, _OPTIONS))
 
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self.path)!r})"
@@ -196,41 +183,36 @@ class SQLiteStore:
 
     # Opening
 
-    async def open(self, namespace: str, limits: Limits, clock: Clock) -> None:
-        """As the contract says.
+    def _check_namespace(self, namespace: str) -> None:
+        if namespace != self._namespace:
+            raise InvalidArgument(
+                f"{self!r} holds the schedule {self._namespace!r}; a process can have one schedule open in a "
+                f"file, give {namespace!r} a file of its own",
+                field="store",
+            )
+
+    async def _open(self, namespace: str, limits: Limits, clock: Clock) -> None:
+        """Make the file ready.
 
         Raises:
             InvalidArgument: The path is a directory, or its directory does not exist.
             StoreUnavailable: The file cannot be written, or it is damaged, or no SQLite database at all. It is left
                 as it was.
         """
-        if self._users:
-            if namespace != self._namespace:
-                raise InvalidArgument(
-                    f"{self!r} holds the schedule {self._namespace!r}; a process can have one schedule open in a "
-                    f"file, give {namespace!r} a file of its own",
-                    field="store",
-                )
-            self._users += 1
-            return
         self._clock = clock
         self._check_path()
         if not self._read_only:
             await self._own()
-        lines: list[_Line[Any]] = []
+        self._lines = []
         try:
-            await self._connect(namespace, limits, lines)
+            # Not cancelled half way: a thread of aiosqlite answers to the loop, which may be closed by then.
+            await carry_through(self._connect(namespace, limits, self._lines))
         except BaseException:
-            for line in lines:
-                await line.close()
-            self._lock.release()
+            try:
+                await self._cut()
+            finally:
+                self._lock.release()
             raise
-        self._namespace = namespace
-        self._users = 1
-        self._guarded = lines
-        self._guard = asyncio.create_task(_stop_at_the_end(lines))
-        # A task that is cancelled before its first step never comes to its except.
-        await asyncio.sleep(0)
 
     def _check_path(self) -> None:
         path = self.path
@@ -272,12 +254,12 @@ class SQLiteStore:
             return self._prepare(db, namespace)
 
         ns, _ = await writer.run(begin)
-        writer.book = Ledger(writer.db, ns, self._clock, limits, self._abilities, self.caps.lease)
-        writer.transact = _write
+        writer.book = Ledger(writer.db, ns, self._clock, self._abilities, self._triggers, limits, self.caps.lease)
+        writer.transact = _write if self._read_only else _writing_to(self.path)
         self._writer = writer
         for name in ("_looks", "_lists"):
             line: _Line[Pages] = await self._line(lines)
-            line.book = Pages(line.db, ns, self._clock, limits, self._abilities)
+            line.book = Pages(line.db, ns, self._clock, self._abilities, self._triggers)
             line.transact = _read
             setattr(self, name, line)
 
@@ -294,7 +276,7 @@ class SQLiteStore:
         mode = "ro" if self._read_only else "rwc"
         try:
             connection = await aiosqlite.connect(
-                f"{self.path.absolute().as_uri()}?mode={mode}",
+                f"{self.path.as_uri()}?mode={mode}",
                 uri=True,
                 timeout=self._busy_timeout,
                 isolation_level=None,
@@ -340,23 +322,24 @@ class SQLiteStore:
         sqlite3.Connection.commit(db)
         return ns, newest
 
-    async def close(self) -> None:
-        if not self._users:
-            return
-        self._users -= 1
-        if self._users:
-            return
-        self._guarded.clear()
-        if self._guard is not None:
-            self._guard.cancel()
-            await asyncio.wait([self._guard])
-            self._guard = None
-        self._hints.close()
-        self._nodes.clear()
-        self._abilities = Abilities()
-        # The last connection to close checkpoints, and that must be one that may write.
-        for line in (self._looks, self._lists, self._writer):
-            await line.close()
+    async def _close(self) -> None:
+        self._triggers.clear()
+        try:
+            # The last connection to close checkpoints, and that must be one that may write.
+            for line in reversed(self._lines):
+                await line.close()
+        finally:
+            self._lock.release()
+
+    async def _cut(self) -> None:
+        # aiosqlite's threads are no daemons: a program that dies with an open store would hang at its exit. A thread
+        # answers to the loop, which must not be closed before it has.
+        for line in self._lines:
+            await line.stop()
+
+    def _abandon(self) -> None:
+        self._lines = []
+        self._triggers.clear()
         self._lock.release()
 
     async def now(self) -> int:
@@ -366,9 +349,7 @@ class SQLiteStore:
 
     async def register(self, info: NodeInfo) -> int:
         epoch, reaped = await self._write(lambda ledger: ledger.register(info))
-        self._abilities.add(info)
-        self._nodes[epoch] = info
-        self._hints.join(epoch)
+        self._add_node(epoch, info)
         self._reaped += reaped
         return epoch
 
@@ -388,20 +369,25 @@ class SQLiteStore:
         """As the contract says. What the first node to register found left by earlier processes comes first."""
         reaped = await self._write(lambda ledger: ledger.reap())
         for dead in reaped:
-            self._gone(dead.epoch)
+            self._drop_node(dead.epoch)
         found, self._reaped = [*self._reaped, *reaped], []
         return found
 
     async def leave(self, epoch: int) -> list[Timer]:
         timers = await self._write(lambda ledger: ledger.leave(epoch))
-        self._gone(epoch)
+        self._drop_node(epoch)
+        self._hint_timers(timers)
         return timers
 
-    def _gone(self, epoch: int) -> None:
-        info = self._nodes.pop(epoch, None)
+    def _add_node(self, epoch: int, info: NodeInfo) -> None:
+        super()._add_node(epoch, info)
+        self._abilities.add(info)
+
+    def _drop_node(self, epoch: int) -> None:
+        info = self._nodes.get(epoch)
         if info is not None:
             self._abilities.remove(info)
-            self._hints.leave(epoch)
+        super()._drop_node(epoch)
 
     async def nodes(self) -> list[NodeRecord]:
         return await self._looks.call(lambda pages: pages.nodes())
@@ -418,7 +404,7 @@ class SQLiteStore:
     async def list_jobs(self, which: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
         return await self._lists.call(lambda pages: pages.list_jobs(which, limit, cursor))
 
-    async def pause_jobs(self, which: Selection) -> list[JobRecord]:
+    async def pause_jobs(self, which: Selection) -> tuple[list[JobRecord], list[Timer]]:
         return await self._write(lambda ledger: ledger.pause_jobs(which))
 
     async def resume_jobs(self, which: Selection) -> tuple[list[JobRecord], list[Timer]]:
@@ -445,12 +431,10 @@ class SQLiteStore:
         return await self._looks.call(lambda pages: pages.window(info, until, limit))
 
     async def claim(self, epoch: int, claims: Sequence[ClaimRow]) -> list[Claimed]:
-        named = list(map(Claim._make, claims))
-        return await self._write(lambda ledger: ledger.claim(epoch, named))
+        return await self._write(lambda ledger: ledger.claim(epoch, claims))
 
     async def finish(self, epoch: int, ends: Sequence[FinishRow]) -> tuple[list[bool], list[Timer]]:
-        named = list(map(Finish._make, ends))
-        return await self._write(lambda ledger: ledger.finish(epoch, named))
+        return await self._write(lambda ledger: ledger.finish(epoch, ends))
 
     async def release(self, epoch: int, tokens: Sequence[int]) -> list[Timer]:
         return await self._write(lambda ledger: ledger.release(epoch, tokens))
@@ -485,30 +469,13 @@ class SQLiteStore:
     async def prune(self, limit: int) -> int:
         return await self._write(lambda ledger: ledger.prune(limit))
 
-    # Hints: there is one process, so they are events of its loop
-
-    def watch(self, epoch: int) -> AsyncIterator[int]:
-        return self._hints.watch(epoch)
-
-    def wake(self, epoch: int, due: int) -> None:
-        self._hints.give_others(epoch, due)
-
-    async def changes(self, cursor: int | None) -> Changes:
-        # Nothing is kept before somebody follows: a feed would cost every run of those who do not.
-        if self._feed is None:
-            self._feed = Feed()
-            self._writer.book.followed = True
-        return self._feed.since(cursor)
-
     async def _write(self, work: Callable[[Ledger], T]) -> T:
         if self._read_only:
             raise InvalidArgument(f"{self.path} was opened read_only; nothing can be changed", field="read_only")
-        answer, news = await self._writer.call(lambda ledger: (work(ledger), ledger.settle()))
+        answer, runs, step = await self._writer.call(lambda ledger: ledger.call(work))
         self.commits = self._writer.turns
-        if self._feed is not None:
-            self._feed.add(news.changes)
-        for epoch, due in news.hints:
-            self._hints.give(epoch, due)
+        self._tell_runs(runs)
+        self._tell(step)
         return answer
 
 
@@ -656,6 +623,27 @@ class _Line(Generic[Book]):
             await asyncio.wait([ended])
 
 
+def _writing_to(path: Path) -> Callable[[sqlite3.Connection, Ledger, Sequence[_Call[Any]]], None]:
+    """Return what does calls in a transaction as long as the file under this path is the one that is open."""
+    opened = os.stat(path)
+
+    def write(db: sqlite3.Connection, ledger: Ledger, calls: Sequence[_Call[Any]]) -> None:
+        try:
+            there = os.stat(path)
+            same = (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
+        except OSError:
+            same = False
+        if not same:
+            # What is written to the open file would be acknowledged, and lost when it is closed.
+            raise StoreUnavailable(
+                f"{path} was removed or replaced while it was open; nothing of the call was kept. Stop the scheduler "
+                "and start it again to go on with the file that is there now"
+            )
+        _write(db, ledger, calls)
+
+    return write
+
+
 def _write(db: sqlite3.Connection, ledger: Ledger, calls: Sequence[_Call[Any]]) -> None:
     try:
         db.execute("BEGIN IMMEDIATE")
@@ -684,35 +672,14 @@ def _read(db: sqlite3.Connection, pages: Pages, calls: Sequence[_Call[Any]]) -> 
         db.rollback()
 
 
-async def _stop_at_the_end(lines: Sequence[_Line[Any]]) -> None:
-    """End the threads when the loop's tasks are cancelled and nobody closed the store.
-
-    aiosqlite's threads are no daemons: a program that dies with an open store would hang at its exit.
-    """
-    try:
-        await asyncio.get_running_loop().create_future()
-    except asyncio.CancelledError:
-        # The thread answers to the loop, which must not be closed before it has.
-        for line in lines:
-            await line.stop()
-        raise
-
-
-# What SQLite says when the file or its disk is the matter. Anything else is a mistake of ours, and no reason to wait.
-_AWAY = frozenset(
+# What SQLite says of a value or a statement. Anything else is a matter of the file, its disk or its other users.
+_MISTAKES = frozenset(
     {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
     }
 )
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -733,9 +700,9 @@ def _away(path: Path, error: BaseException) -> BaseException:
             f"{path} is damaged, or no SQLite database at all ({error}); nothing was written to it. Restore it from a "
             "backup, or name another file"
         )
-    if code in _AWAY:
-        return StoreUnavailable(f"{path}: {error}; nothing of the call was kept")
-    return error
+    if code in _MISTAKES or isinstance(error, sqlite3.ProgrammingError):
+        return error
+    return StoreUnavailable(f"{path}: {error}; nothing of the call was kept")
 
 
 def _schema_version(db: sqlite3.Connection) -> int:
