@@ -22,6 +22,7 @@ from asched.errors import (
     TriggerNotStorable,
     UnstableFunction,
     VersionConflict,
+    WrongLoop,
 )
 from asched.events import Event
 from asched.model import (
@@ -102,6 +103,7 @@ __all__ = [
     "UnstableFunction",
     "VersionConflict",
     "Weekly",
+    "WrongLoop",
     "__version__",
     "current_run",
 ]

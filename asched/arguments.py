@@ -1,7 +1,7 @@
-"""Arguments and results as JSON, the same in every store.
+"""Arguments as JSON, the same in every store.
 
-Arguments are refused when they are given, with the path to the value: a job that cannot be stored must not be made.
-A result comes too late to be refused; what JSON cannot hold is kept as its repr.
+They are refused when they are given, with the path to the value: a job that cannot be stored must not be made. What a
+function returns comes too late to be refused; :mod:`asched.reports` says what is kept of it.
 
 orjson is imported where it is used: it brings json, uuid and zoneinfo with it, a third of what importing asched costs,
 and jobs without arguments never need it.
@@ -14,15 +14,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asched.errors import InvalidArgument
+from asched.masking import shown
 
-__all__ = ["ARGUMENT_LIMIT", "RESULT_LIMIT", "decode_arguments", "decode_result", "encode_arguments", "encode_result"]
+__all__ = [
+    "ARGUMENT_LIMIT",
+    "RESULT_LIMIT",
+    "VALUE_DEPTH",
+    "decode_arguments",
+    "decode_result",
+    "encode_arguments",
+    "fits_64_bits",
+]
 
 ARGUMENT_LIMIT = 64 * 1024
 RESULT_LIMIT = 64 * 1024
-_REPR_LIMIT = 1_000
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
-# Deeper than any honest argument and shallower than the recursion limit of a decoder in another language.
-_DEPTH = 100
+VALUE_DEPTH = 100
+"""Deeper than any honest value and shallower than the recursion limit of a decoder in another language."""
 
 
 def encode_arguments(args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> bytes | None:
@@ -64,29 +72,16 @@ def decode_arguments(payload: bytes | None) -> tuple[list[Any], dict[str, Any]]:
     return args, kwargs
 
 
-def encode_result(value: Any) -> bytes | None:
-    """Return a result as JSON: itself, or where that cannot be, its repr, shortened. ``None`` for ``None``."""
-    if value is None:
-        return None
-    import orjson
-
-    try:
-        _check(value, "result", 0)
-        data = orjson.dumps(value)
-        if len(data) <= RESULT_LIMIT:
-            return data
-    except (InvalidArgument, TypeError):
-        pass
-    text = _show(value, _REPR_LIMIT)
-    return orjson.dumps(text.encode(errors="backslashreplace").decode())
-
-
 def decode_result(data: bytes | None) -> Any:
     if data is None:
         return None
     import orjson
 
     return orjson.loads(data)
+
+
+def fits_64_bits(value: int) -> bool:
+    return _LEAST <= value <= _GREATEST
 
 
 def _check(value: Any, path: str, depth: int) -> None:
@@ -102,15 +97,15 @@ def _check(value: Any, path: str, depth: int) -> None:
     if value is None or kind is bool:
         return
     if kind is int:
-        if not _LEAST <= value <= _GREATEST:
+        if not fits_64_bits(value):
             raise _refusal(value, path, "it does not fit in 64 bits; pass it as a str")
         return
     if kind is float:
         if not math.isfinite(value):
             raise _refusal(value, path, "JSON has no such number")
         return
-    if depth >= _DEPTH:
-        raise InvalidArgument(f"{path[:200]} is nested more than {_DEPTH} levels deep", field=path[:200])
+    if depth >= VALUE_DEPTH:
+        raise InvalidArgument(f"{path[:200]} is nested more than {VALUE_DEPTH} levels deep", field=path[:200])
     if kind is list or kind is tuple:
         for index, item in enumerate(value):
             _check(item, f"{path}[{index}]", depth + 1)
@@ -130,13 +125,5 @@ def _check(value: Any, path: str, depth: int) -> None:
 
 
 def _refusal(value: Any, path: str, why: str) -> InvalidArgument:
-    text = _show(value, 80)
+    text = shown(value, 80)
     return InvalidArgument(f"{path} is {text}, of type {type(value).__name__}: {why}", field=path)
-
-
-def _show(value: Any, limit: int) -> str:
-    try:
-        text = repr(value)
-    except BaseException as error:  # noqa: BLE001 - user code: the value's own __repr__
-        text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-    return text if len(text) <= limit else text[: limit - 3] + "..."

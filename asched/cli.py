@@ -48,9 +48,10 @@ _PREFIX = "/scheduler"
 _DEMO_URL = "sqlite:///asched-demo.db"
 _PORT = 8000
 _PORTS_TRIED = 50
-_DRAIN = 30.0
 # The demonstration's longest job takes twelve seconds and is made to be interrupted.
 _DEMO_DRAIN = 1.0
+# Seconds after the drain that a cancelled coroutine gets to end.
+_LAST_PATIENCE = 1.0
 # uvicorn waits so long for open requests; event streams end by themselves within two seconds.
 _REQUESTS_DRAIN = 3
 # Idle worker threads are gone long before.
@@ -124,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("run", help="run a schedule", description=_run.__doc__)
     command.add_argument("target", metavar="MODULE:SCHEDULER", help="such as app:scheduler, found from this directory")
-    command.add_argument("--drain", type=_seconds, default=_DRAIN, metavar="S", help="wait so long for running jobs")
+    command.add_argument(
+        "--drain", type=_seconds, metavar="S", help="wait so long for running jobs (default: the scheduler's drain)"
+    )
     command.set_defaults(command=_run)
 
     command = commands.add_parser("web", help="run a schedule and serve its dashboard", description=_web.__doc__)
@@ -136,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("ASCHED_TOKEN"),
         help="bearer token that may do everything; better in ASCHED_TOKEN, for other users see arguments",
     )
-    command.add_argument("--drain", type=_seconds, default=_DRAIN, metavar="S", help="wait so long for running jobs")
+    command.add_argument(
+        "--drain", type=_seconds, metavar="S", help="wait so long for running jobs (default: the scheduler's drain)"
+    )
     command.set_defaults(command=_web)
 
     command = commands.add_parser("next", help="show when a cron expression runs", description=_next.__doc__)
@@ -290,7 +295,7 @@ def _migrate(options: argparse.Namespace) -> int:
 
 def _run_foreground(
     scheduler: Scheduler,
-    drain: float,
+    drain: float | None,
     site: tuple[_ASGI, socket.socket] | None = None,
     beside: _Action | None = None,
     seconds: float | None = None,
@@ -304,7 +309,7 @@ def _run_foreground(
 
 async def _foreground(
     scheduler: Scheduler,
-    drain: float,
+    drain: float | None,
     site: tuple[_ASGI, socket.socket] | None,
     beside: _Action | None,
     seconds: float | None,
@@ -335,11 +340,30 @@ async def _foreground(
                 tasks.remove(serving)
             failed = await _cancel(tasks)
             if scheduler.running:
-                await _announce_drain(scheduler, drain, bool(received), last_words)
+                await _announce_drain(
+                    scheduler, scheduler.drain if drain is None else drain, bool(received), last_words
+                )
             # Streams end while jobs do.
             await asyncio.gather(scheduler.stop(timeout=drain), *filter(None, (serving,)))
     if failed is not None:
         raise failed
+    await _leave_behind()
+
+
+async def _leave_behind() -> None:
+    """End the process although a job ignores its cancellation: the event loop would wait for it for ever."""
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_LAST_PATIENCE)
+    names = sorted(task.get_name() for task in left if not task.done())
+    if names:
+        _say(f"ends without waiting for {', '.join(names)}, which ignored the cancellation")
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _await_threads() -> None:
@@ -358,7 +382,7 @@ async def _wait_for(event: asyncio.Event) -> None:
 
 
 async def _announce_drain(scheduler: Scheduler, drain: float, by_signal: bool, last_words: _Action | None) -> None:
-    active = (await scheduler.get_statistics(per_job=False)).active_runs
+    active = scheduler.executing
     if active and by_signal:
         _say(f"waiting up to {drain:g} s for {active} active run(s); Ctrl+C ends at once")
     if last_words is not None:
@@ -379,17 +403,18 @@ def _error_of(task: asyncio.Task[None]) -> BaseException | None:
 
 @contextlib.contextmanager
 def _told_to_end(end: Callable[[], None]) -> Iterator[list[int]]:
-    """Call ``end`` on the loop at the first SIGINT or SIGTERM, and let a second SIGINT kill.
+    """Call ``end`` on the loop at the first SIGINT or SIGTERM, and let a second one kill.
 
-    ``signal.signal`` and not the loop's handlers: these wait for the loop, which a job may be blocking. The default
-    stays in place afterwards, since a thread in a job can hold up the exit and Ctrl+C must still work then.
+    ``signal.signal`` and not the loop's handlers: these wait for the loop, which a job may be blocking. What a second
+    one does stays in place afterwards, since a thread in a job can hold up the exit and Ctrl+C must still work then.
     """
     loop = asyncio.get_running_loop()
     received: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for other in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(other, _die)
         loop.call_soon_threadsafe(end)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -398,7 +423,14 @@ def _told_to_end(end: Callable[[], None]) -> Iterator[list[int]]:
         yield received
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, _die)
+
+
+def _die(number: int, frame: FrameType | None) -> None:
+    """End the process as the signal does by default, also as PID 1 of a container, which ignores that default."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
 
 
 def _load(target: str) -> Scheduler:

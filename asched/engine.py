@@ -15,20 +15,22 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from asched import retry
-from asched.arguments import encode_result
 from asched.clock import Clock
 from asched.errors import Abort, StoreUnavailable
-from asched.instants import HOUR, SECOND
+from asched.instants import HOUR, SECOND, to_datetime
 from asched.model import ErrorInfo, OnCrash, Origin, Outcome, Overlap, Reason, RunStatus, format_run_id
 from asched.planner import plan, plan_skip
 from asched.registry import Registry
-from asched.runner import CurrentRun, Halt, Notes, Runner, describe_error
+from asched.reports import RemoteError, describe_error
+from asched.runner import CurrentRun, Halt, Notes, Runner
 from asched.store import (
     TOKEN_BITS,
     Cancelled,
+    Claimed,
     ClaimedRow,
     ClaimRow,
     Finish,
@@ -41,7 +43,7 @@ from asched.store import (
 )
 from asched.timers import Timers
 
-__all__ = ["CORRECTION", "Engine", "Listener", "RetryRule"]
+__all__ = ["CORRECTION", "Engine", "Failure", "Listener", "RetryRule"]
 
 log = logging.getLogger("asched")
 
@@ -60,6 +62,12 @@ _NOTES_EVERY = 0.5
 _PATIENCE_AFTER_CANCEL = 1.0
 _BLAME_EVERY = 60.0
 _RETRY_FIRST, _RETRY_LIMIT = 0.05, 5.0
+# A part that raised what nobody expected is started again after this long, twice as long each time.
+_RESTART_FIRST, _RESTART_LIMIT = 0.1, 30.0
+# A timer whose claim alone fails is set aside for so long; the others go on.
+_ASIDE = 30.0
+# Interrupted attempts that one log line names.
+_NAMED = 10
 _BUSY_AGAIN = 1.0
 # A look at a store that is polled reaches this many polls ahead, so that one late poll leaves no hole. Each more is
 # read and unpacked again every time, while nothing starts: at 2,000 due a second three held up starts by 30 ms.
@@ -83,13 +91,21 @@ class RetryRule:
         self.on = on
         self.give_up_on = give_up_on
 
-    def admits(self, error: object) -> bool:
-        if not isinstance(error, BaseException):
-            return True
-        return isinstance(error, self.on) and not isinstance(error, self.give_up_on)
+    def admits(self, error: BaseException) -> bool:
+        """Tell whether the error, or one in its exception groups, is worth another attempt and none forbids it."""
+        return retry.find(error, self.on) is not None and retry.find(error, self.give_up_on) is None
 
 
 _ANY_FAILURE = RetryRule(retry.FAILURES, ())
+
+
+class Failure(NamedTuple):
+    """A part of the engine that does not work at the moment."""
+
+    part: str
+    error: str
+    since: datetime
+    """By the store's clock."""
 
 
 class Engine:
@@ -122,6 +138,12 @@ class Engine:
         """The attempts this node executes, by token."""
         self.available = True
         """False while the store cannot be reached."""
+        self._away_for = 0.0
+        """How long the last look for a store that is away was put off; 0 once it has taken claims or ends again."""
+        self.failed: dict[str, Failure] = {}
+        """Parts that raised what nobody expected, until they work again. They are started again by themselves."""
+        self._doing = "window"
+        """The part of the loop that is under way."""
         self._clock = clock
         self._registry = registry
         self._rules = rules
@@ -177,6 +199,8 @@ class Engine:
         """Heartbeats in a row at which the store held more claims than are executed here."""
         self._idle = asyncio.Event()
         self._stopping = False
+        self._stop_by = float("inf")
+        """When the stop ends its wait for attempts, on the event loop's clock."""
         self._drained = False
         """The stop has ended its wait for attempts; none may begin any more."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -200,12 +224,12 @@ class Engine:
 
     def start(self) -> None:
         """Begin. The node is registered, and what the code declares is stored."""
-        self._spawn(self._main)
-        self._spawn(self._record)
-        self._spawn(self._prune)
+        self.spawn("loop", self._main)
+        self.spawn("recorder", self._record)
+        self.spawn("retention", self._prune)
         if self.store.caps.lease != float("inf"):
-            self._spawn(self._beat)
-        self._spawn(self._listen)
+            self.spawn("heartbeat", self._beat)
+        self.spawn("listener", self._listen)
 
     async def stop(self, wait: bool, timeout: float) -> None:
         """Claim nothing more, let attempts end for at most ``timeout`` seconds, record the others as interrupted.
@@ -217,16 +241,24 @@ class Engine:
         self._wake()
         if any(task.cancelling() for task in self._tasks):
             # A program that ends by SystemExit: asyncio.run() cancels every task. Ends must still be recorded.
-            self._spawn(self._record)
-        if wait:
-            await self._until_idle(timeout)
+            self.spawn("recorder", self._record)
+        self.hasten(wait, timeout)
+        await self._until_idle(0.0)
         self._drained = True
+        interrupted = [run for run in self.running.values() if not run.over]
+        if interrupted:
+            named = ", ".join(f"{run.spec.id} (run {run.id})" for run in interrupted[:_NAMED])
+            more = len(interrupted) - _NAMED
+            log.warning(
+                "the stop interrupts %d attempt(s): %s; they run again at the next start, unless on_crash is 'lost'",
+                len(interrupted), f"{named} and {more} more" if more > 0 else named,
+            )  # fmt: skip
         self._interrupt(list(self.running.values()), Halt.STOP)
         await self._until_idle(_PATIENCE_AFTER_CANCEL)
         for run in list(self.running.values()):
             self._runner.give_up(run)
         if self.available and self.running:
-            await self._until_idle(timeout + _PATIENCE_AFTER_CANCEL)
+            await self._until_idle(_PATIENCE_AFTER_CANCEL)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -236,31 +268,61 @@ class Engine:
         try:
             await self.store.leave(self.epoch)
         except StoreUnavailable as error:
-            log.warning("left without a word to the store, which is away: %s", error)
+            log.warning("could not deregister this node, the store is unavailable: %s", error)
 
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-        task = self._loop.create_task(self._guard(work))
+    def hasten(self, wait: bool, timeout: float) -> None:
+        """Let the stop wait for attempts no longer than this from now. It never gets longer."""
+        self._stop_by = min(self._stop_by, self._loop.time() + (timeout if wait else 0.0))
+        self._idle.set()
+
+    def spawn(self, part: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        """Keep a part of the scheduler going until it returns, or until the stop."""
+        self._tasks = [task for task in self._tasks if not task.done()]
+        task = self._loop.create_task(self._guard(part, work))
         self._tasks.append(task)
         return task
 
-    async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        # Called in here: a coroutine made outside would never be awaited where the task is cancelled at birth.
-        try:
-            await work()
-        except Exception:
-            log.critical("a part of the scheduler failed; it starts nothing more", exc_info=True)
-            self._stopping = True
-            self._wake()
+    async def _guard(self, part: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        delay = _RESTART_FIRST
+        while True:
+            # Called in here: a coroutine made outside would never be awaited where the task is cancelled at birth.
+            try:
+                await work()
+                return
+            except Exception as error:  # the last guard: what nobody expected must not end the scheduler in silence
+                name = self._doing if part == "loop" else part
+                delay = min(2 * delay, _RESTART_LIMIT) if name in self.failed else _RESTART_FIRST
+                log.critical("the scheduler's %s failed and is started again in %.1f s", name, delay, exc_info=True)
+                self.fail(name, error)
+                if part == "loop":
+                    # The store may have granted what was never taken up.
+                    self._unsettled = True
+            await asyncio.sleep(delay)
 
-    async def _until_idle(self, timeout: float) -> None:
-        self._idle.clear()
-        if self._is_idle():
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                await self._idle.wait()
-        except TimeoutError:
-            pass
+    def fail(self, part: str, error: Exception) -> None:
+        """Take note that a part does not work, and tell once."""
+        known = self.failed.get(part)
+        text = f"{type(error).__name__}: {error}"
+        self.failed[part] = Failure(part, text, to_datetime(self.now()) if known is None else known.since)
+        if known is None:
+            self._tell("scheduler.failed", None, None, {"part": part, "error": text})
+
+    def works(self, part: str) -> None:
+        """Take note that a part has done its work; if it had failed, it has recovered."""
+        if self.failed and self.failed.pop(part, None) is not None:
+            log.warning("the scheduler's %s works again", part)
+            self._tell("scheduler.recovered", None, None, {"part": part})
+
+    async def _until_idle(self, patience: float) -> None:
+        """Wait until nothing runs; as long as the stop may still wait, and for ``patience`` seconds at least."""
+        at_least = self._loop.time() + patience
+        while not self._is_idle():
+            self._idle.clear()
+            try:
+                async with asyncio.timeout_at(max(at_least, self._stop_by)):
+                    await self._idle.wait()
+            except TimeoutError:
+                return
 
     def _is_idle(self) -> bool:
         """Tell whether nothing runs, waits to be recorded or is about to be granted."""
@@ -280,7 +342,7 @@ class Engine:
         if first:
             self._last_clocks = self._read_clocks()
         self._extend_lease(asked)
-        if not caps.shared:
+        if not caps.shared or caps.lease == float("inf"):
             await self._reap()
 
     def _extend_lease(self, asked: float) -> None:
@@ -295,7 +357,7 @@ class Engine:
         return left <= 0
 
     def _now_of_store(self) -> int:
-        return self._offset + int(self._clock.elapsed() * SECOND)
+        return self._offset + round(self._clock.elapsed() * SECOND)
 
     async def _ask_clock(self) -> None:
         asked = self._clock.elapsed()
@@ -308,8 +370,8 @@ class Engine:
         present it looks like a clock that was set back, for which all jobs are planned anew. So what is known is
         corrected only as far as the answer contradicts it, wherever between question and arrival the clock was read.
         """
-        if_read_now = now - int(self._clock.elapsed() * SECOND)
-        if_read_then = now - int(asked * SECOND)
+        if_read_now = now - round(self._clock.elapsed() * SECOND)
+        if_read_then = now - round(asked * SECOND)
         self._offset = min(max(self._offset, if_read_now), if_read_then)
 
     def has_abandoned(self, job_id: str) -> bool:
@@ -334,8 +396,12 @@ class Engine:
                     await self._reconcile()
                 await self._notice_jump()
                 if self._must_look():
+                    self._doing = "window"
                     await self.look()
+                    self.works("window")
+                self._doing = "claims"
                 await self._start_due(now)
+                self._back()
             except StoreUnavailable as error:
                 await self._away(error)
                 continue
@@ -348,7 +414,9 @@ class Engine:
         if claims:
             self._ended_meanwhile = set()
             try:
-                answers = await self.store.claim(self.epoch, claims)
+                answers = await self._claim(claims)
+                self._away_for = 0.0
+                self.works("claims")
                 if self._clock.elapsed() < self._lease_ends:
                     if unwanted := self._take_up(claims, answers):
                         self.take_in(await self.store.release(self.epoch, unwanted))
@@ -359,6 +427,43 @@ class Engine:
                 self._ended_meanwhile = None
                 if self._stopping and self._is_idle():
                     self._idle.set()
+
+    async def _claim(self, claims: Sequence[ClaimRow]) -> Sequence[ClaimedRow]:
+        """Claim a batch; if that fails without a reason that the store knows, each timer by itself.
+
+        One record that the store cannot handle then harms its own job and no other.
+        """
+        try:
+            return await self.store.claim(self.epoch, claims)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            if len(claims) == 1:
+                raise
+            log.exception("a claim of %d timers failed; each is claimed by itself", len(claims))
+        answers: list[ClaimedRow] = []
+        aside: list[Timer] = []
+        for claim in claims:
+            try:
+                answer = await self.store.claim(self.epoch, (claim,))
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                timer, token, *_ = claim
+                log.error(
+                    "job %s cannot be claimed and is tried again in %.0f s: %s: %s",
+                    timer.spec.id, _ASIDE, type(error).__name__, error,
+                )  # fmt: skip
+                aside.append(timer)
+                if len(aside) == len(claims):
+                    raise
+                answer = (Claimed(Grant.STALE, token),)
+            if not answer:
+                return ()
+            answers += answer
+        if aside:
+            self._loop.call_later(_ASIDE, self.take_in, aside)
+        return answers
 
     def _must_look(self) -> bool:
         if self._loop.time() >= self._look_at:
@@ -630,22 +735,26 @@ class Engine:
         """Wait until the store is back. Nothing starts meanwhile, what runs goes on."""
         if self.available:
             self.available = False
-            log.error("the store is away, nothing is started until it is back: %s", error)
+            log.error("the store is unavailable, nothing is started until it is back: %s", error)
             self._tell("store.unavailable", None, None, {"error": str(error)})
-        delay = _RETRY_FIRST
         while not self._stopping:
-            await asyncio.sleep(delay * (0.5 + random.random() / 2))
-            delay = min(2 * delay, _RETRY_LIMIT)
+            # It goes on growing where a store can be read and takes no claims: a standby, a full disk, a locked table.
+            self._away_for = min(2 * self._away_for or _RETRY_FIRST, _RETRY_LIMIT)
+            await asyncio.sleep(self._away_for * (0.5 + random.random() / 2))
             try:
                 await self._reconcile()
             except StoreUnavailable:
                 continue
-            self.available = True
             self._watched_since = self.now()
             self.look_again()
+            return
+
+    def _back(self) -> None:
+        """Take note that the loop has gone through with the store."""
+        if not self.available:
+            self.available = True
             log.warning("the store is back")
             self._tell("store.available", None, None, {})
-            return
 
     async def _reconcile(self) -> None:
         """Give back claims whose answer was lost: the store holds them, this node does not run them.
@@ -692,7 +801,8 @@ class Engine:
                         self._raise_exit()
                         await asyncio.sleep(delay * (0.5 + random.random() / 2))
                         delay = min(2 * delay, _RETRY_LIMIT)
-            except asyncio.CancelledError:
+            except BaseException:
+                # Cancelled by the stop, or about to be started again: what it held is told then.
                 self._unrecorded += zip(ended, ends, strict=True)
                 raise
             self._on_recorded(ended, ends, accepted, timers)
@@ -736,9 +846,39 @@ class Engine:
         self, ended: Sequence[CurrentRun], ends: Sequence[FinishRow], again: bool
     ) -> tuple[Sequence[bool | None], list[Timer]]:
         """Write ends; ``again``: the store may have taken them before, though its answer was lost."""
-        accepted, timers = await self.store.finish(self.epoch, ends)
+        accepted: Sequence[bool | None]
+        try:
+            accepted, timers = await self.store.finish(self.epoch, ends)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("the ends of %d attempts could not be recorded; each is recorded by itself", len(ends))
+            accepted, timers = await self._finish_each(ended, ends)
+        self.works("recorder")
         if again and not all(accepted):
             accepted = await self._settle_ends(ended, accepted)
+        return accepted, timers
+
+    async def _finish_each(
+        self, ended: Sequence[CurrentRun], ends: Sequence[FinishRow]
+    ) -> tuple[list[bool | None], list[Timer]]:
+        """Write ends one by one; what the store does not take is written without its result, error text and notes."""
+        accepted: list[bool | None] = []
+        timers: list[Timer] = []
+        for run, end in zip(ended, ends, strict=True):
+            try:
+                kept, arose = await self.store.finish(self.epoch, (end,))
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever an end holds must not keep others from being recorded
+                log.error(
+                    "run %s of job %s is recorded without its result, error text, progress and log, which the store "
+                    "refuses: %s: %s",
+                    run.id, run.spec.id, type(error).__name__, error,
+                )  # fmt: skip
+                kept, arose = await self.store.finish(self.epoch, (_bare(end, error),))
+            accepted += kept
+            timers += arose
         return accepted, timers
 
     def _on_recorded(
@@ -840,11 +980,10 @@ class Engine:
         notes = run.notes
         note = None if notes is None else _note(run.token, notes)
         if outcome is _OK:
-            value = run.value
-            result = None if value is None else encode_result(value)
-            started, ended = run.started, run.ended
-            return run.token, _SUCCEEDED, _OK, started, ended, None, None, result, None, True, note
+            return run.token, _SUCCEEDED, _OK, run.started, run.ended, None, None, run.value, None, True, note
         started = run.started or run.ended
+        if outcome in _HALTED and run.value is not None:
+            self._report_clean_up(run)
         if outcome is Outcome.INTERRUPTED:
             # What never began may begin elsewhere, whatever the policy says.
             if run.started and run.spec.policy.on_crash is OnCrash.LOST:
@@ -859,18 +998,23 @@ class Engine:
         return self._end_failed(run, outcome, started, note)
 
     def _end_failed(self, run: CurrentRun, outcome: Outcome, started: int, note: Note | None) -> Finish:
-        spec, policy, fault = run.spec, run.spec.policy, run.value
+        spec, policy = run.spec, run.spec.policy
+        fault: Any = run.value
         run.value = None  # an exception's traceback holds the frames, and they the run: a cycle
+        if outcome is Outcome.ERROR:
+            error = describe_error(fault)
+        if isinstance(fault, RemoteError):
+            fault = fault.error
+        aborted = retry.find(fault, (Abort,)) is not None
+        # The program is about to end, whatever else went wrong at the same time.
+        decisive = self._note_exit(fault) or fault
         if outcome is Outcome.TIMEOUT:
             error = ErrorInfo("TimeoutError", f"the attempt took longer than {policy.timeout:g} s", "")
             final = RunStatus.TIMED_OUT
+            admitted = True
         else:
-            error = describe_error(fault)
             final = RunStatus.FAILED
-            if isinstance(fault, KeyboardInterrupt | SystemExit):
-                self._exit = fault
-        aborted = isinstance(fault, Abort)
-        admitted = outcome is Outcome.TIMEOUT or self._rules.get(spec.id, _ANY_FAILURE).admits(fault)
+            admitted = self._rules.get(spec.id, _ANY_FAILURE).admits(decisive)
         if not aborted and admitted and run.attempt <= policy.max_retries:
             wait = retry.delay(policy.backoff, run.attempt, random.random())
             log.warning(
@@ -885,6 +1029,25 @@ class Engine:
         )  # fmt: skip
         reason = Reason.ABORTED if aborted or not admitted else None
         return Finish(run.token, final, outcome, started, run.ended, reason, error, note=note)
+
+    def _report_clean_up(self, run: CurrentRun) -> None:
+        """Log what an attempt raised after it was told to end. It does not count, and must not vanish either."""
+        fault, run.value = run.value, None
+        if not isinstance(fault, BaseException) or isinstance(fault, asyncio.CancelledError):
+            return
+        self._note_exit(fault.error if isinstance(fault, RemoteError) else fault)
+        error = describe_error(fault)
+        log.warning(
+            "run %s of job %s was told to end (%s) and raised on its way out: %s: %s\n%s",
+            run.id, run.spec.id, run.outcome, error.type, error.message, error.traceback.rstrip(),
+        )  # fmt: skip
+
+    def _note_exit(self, fault: object) -> BaseException | None:
+        """Keep an error that is to end the program until the run is recorded, and return it."""
+        found = retry.find(fault, (KeyboardInterrupt, SystemExit))
+        if found is not None:
+            self._exit = found
+        return found
 
     def _report_refused(self, ends: Sequence[FinishRow], accepted: Sequence[bool | None]) -> None:
         for (token, status, *_), kept in zip(ends, accepted, strict=True):
@@ -930,8 +1093,7 @@ class Engine:
     def _send_notes(self) -> None:
         self._notes_due = False
         if not self._stopping:
-            self._tasks = [task for task in self._tasks if not task.done()]
-            self._spawn(self._write_notes)
+            self.spawn("notes", self._write_notes)
 
     async def _write_notes(self) -> None:
         runs, self._noted = self._noted, set()
@@ -942,6 +1104,9 @@ class Engine:
             await self.store.annotate(self.epoch, notes)
         except StoreUnavailable:
             return  # they come again with the run's end
+        except Exception as error:  # noqa: BLE001 - whatever a note holds must not stop a part of the scheduler
+            log.error("progress and log lines of %d runs could not be kept until they end: %s", len(notes), error)
+            return
         if self._listening():
             for run in runs:
                 if not run.over:
@@ -993,6 +1158,7 @@ class Engine:
                 delay = caps.lease * _BEAT / 2 * (0.5 + random.random() / 2)
                 continue
             delay = caps.lease * _BEAT
+            self.works("heartbeat")
             self._wake()
 
     async def _reap(self) -> None:
@@ -1025,6 +1191,7 @@ class Engine:
             epoch = self.epoch
             try:
                 async for due in self.store.watch(epoch):
+                    self.works("listener")
                     if due == 0:
                         beat = await self.store.heartbeat(epoch)
                         self._halt(beat.cancels, Reason.OPERATOR)
@@ -1042,12 +1209,14 @@ class Engine:
                 pruned = _PRUNE_BATCH
                 while pruned == _PRUNE_BATCH:
                     pruned = await self.store.prune(_PRUNE_BATCH)
+                self.works("retention")
             except StoreUnavailable:
                 continue
 
 
 # An enum's member is looked up through its class and a descriptor; a global is not.
 _OK, _SUCCEEDED, _STARTED = Outcome.OK, RunStatus.SUCCEEDED, Grant.STARTED
+_HALTED = (Outcome.INTERRUPTED, Outcome.CANCELLED)
 _EVENT_OF = {
     RunStatus.SUCCEEDED: "run.succeeded",
     RunStatus.FAILED: "run.failed",
@@ -1056,6 +1225,13 @@ _EVENT_OF = {
     RunStatus.LOST: "run.lost",
     RunStatus.RETRYING: "run.retrying",
 }
+
+
+def _bare(end: FinishRow, error: Exception) -> Finish:
+    """Return an end without what a store may refuse."""
+    said = ErrorInfo(type(error).__name__, "the store refused what this attempt left; the log says why", "")
+    kept = Finish._make(end)
+    return kept._replace(error=None if kept.error is None else said, result=None, note=None)
 
 
 def _note(token: int, notes: Notes) -> Note:

@@ -26,6 +26,7 @@ __all__ = [
     "TriggerNotStorable",
     "UnstableFunction",
     "VersionConflict",
+    "WrongLoop",
 ]
 
 
@@ -124,6 +125,10 @@ class NotStarted(AschedError, RuntimeError):
 
 class AlreadyStarted(AschedError, RuntimeError):
     """The scheduler runs already, or the call must come before ``start()``."""
+
+
+class WrongLoop(AschedError, RuntimeError):
+    """The call came from another thread or event loop than the scheduler's own."""
 
 
 class StoreUnavailable(AschedError, ConnectionError):

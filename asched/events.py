@@ -5,6 +5,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -13,7 +14,7 @@ from weakref import ref
 from asched.errors import InvalidArgument
 from asched.views import Job, Run
 
-__all__ = ["EVENTS", "Event", "EventBus", "Hook", "Subscription"]
+__all__ = ["EVENTS", "Event", "EventBus", "Hook", "Subscription", "in_hook"]
 
 log = logging.getLogger("asched")
 
@@ -23,7 +24,7 @@ EVENTS = frozenset(
         "run.started", "run.progress", "run.retrying", "run.succeeded", "run.failed", "run.timed_out", "run.cancelled",
         "run.skipped", "run.missed", "run.lost",
         "scheduler.started", "scheduler.stopping", "clock.jumped", "loop.blocked",
-        "store.unavailable", "store.available", "events.dropped",
+        "scheduler.failed", "scheduler.recovered", "store.unavailable", "store.available", "events.dropped",
     }
 )  # fmt: skip
 
@@ -144,23 +145,49 @@ class EventBus:
         try:
             answer = hook(event)
             if inspect.isawaitable(answer):
-                task = asyncio.ensure_future(_finish(hook, answer))
+                task = asyncio.create_task(_finish(self, hook, answer), name=f"the hook {hook!r} for {event.name}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         except Exception:
             log.exception("the hook %r for %s failed", hook, event.name)
 
-    async def close(self) -> None:
-        """End the subscriptions once they are read, and wait for the hooks that run."""
+    async def close(self, patience: float) -> None:
+        """End the subscriptions once they are read, and give the hooks that run so many seconds to end."""
+        self.forget_readers()
+        if self._tasks and patience > 0:
+            await asyncio.wait(self._tasks, timeout=patience)
+        for task in self._tasks:
+            log.warning("%s did not end within the stop's %.0f s and is cancelled", task.get_name(), patience)
+            task.cancel()
+        if self._tasks:
+            # One turn for those that listen; a hook that swallows its cancellation is left behind.
+            await asyncio.wait(self._tasks, timeout=_LAST_TURN)
+        self._tasks.clear()
+
+    def forget_readers(self) -> None:
         for subscription in self._readers():
             subscription.close()
         self._subscribers.clear()
         self.wanted = bool(self._hooks)
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+
+    def abandon(self) -> None:
+        """Forget readers and running hooks: their event loop is gone."""
+        self._subscribers.clear()
+        self._tasks.clear()
+        self.wanted = bool(self._hooks)
 
 
-async def _finish(hook: Hook, answer: Awaitable[None]) -> None:
+def in_hook(bus: EventBus) -> bool:
+    """Tell whether the caller is a hook of this bus, or was started by one."""
+    return _hook_of.get() is bus
+
+
+_hook_of: ContextVar[EventBus | None] = ContextVar("asched_hook", default=None)
+_LAST_TURN = 0.1
+
+
+async def _finish(bus: EventBus, hook: Hook, answer: Awaitable[None]) -> None:
+    _hook_of.set(bus)
     try:
         await answer
     except Exception:

@@ -17,30 +17,33 @@ import functools
 import logging
 import queue
 import sys
-import traceback
+import threading
 import types
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asched import offload
 from asched.arguments import decode_arguments
 from asched.errors import InvalidArgument
 from asched.instants import SECOND, to_datetime
-from asched.masking import masked
-from asched.model import ErrorInfo, JobSpec, Outcome, Reason, format_run_id
+from asched.masking import masked, printable, shown
+from asched.model import JobSpec, Outcome, Reason, format_run_id
 from asched.registry import Function
+from asched.reports import encode_result, log_line, number
 from asched.timers import Timers
 
-__all__ = ["BLOCKING", "RUN_LOG", "CurrentRun", "Halt", "Runner", "current_run", "describe_error"]
+__all__ = ["BLOCKING", "RUN_LOG", "CurrentRun", "Halt", "Runner", "current_run"]
+
+if TYPE_CHECKING:
+    from asched.processes import Workers
 
 log = logging.getLogger("asched")
 
 BLOCKING = 0.1
 """Seconds. A job that holds the event loop longer at a stretch is named in a warning."""
-TRACEBACK_LIMIT = 32 * 1024
 LOG_LINES = 200
 LOG_BYTES = 16 * 1024
 # A worker thread with nothing to do goes after this many seconds.
@@ -72,6 +75,10 @@ class Notes:
         self.total: float | None = None
         self.lines: list[str] = []
         self.log_bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.lines) >= LOG_LINES or self.log_bytes >= LOG_BYTES
 
 
 class CurrentRun:
@@ -135,7 +142,7 @@ class CurrentRun:
         self.started = 0
         self.task: asyncio.Task[None] | None = None
         self.value: Any = None
-        """The result, or the exception, as ``outcome`` says."""
+        """The result as JSON, or the exception, as ``outcome`` says."""
         self.halt: Halt | None = None
         self.reason: Reason | None = None
         """Why it was cancelled."""
@@ -164,24 +171,27 @@ class CurrentRun:
     def progress(self, done: float, total: float | None = None) -> None:
         """Say how far the run is. From any thread; the store hears of it within a second.
 
+        Numbers of NumPy are taken too; one beyond 64 bits becomes the nearest float.
+
         Raises:
             InvalidArgument: Not finite numbers.
         """
-        for name, number in (("done", done), ("total", total)):
-            if number is None and name == "total":
-                continue
-            if isinstance(number, bool) or not isinstance(number, int | float) or number - number != 0:
-                raise InvalidArgument(f"{name} must be a finite number, not {number!r}", field=name)
+        plain_done, plain_total = number(done), None if total is None else number(total)
+        for name, given, plain in (("done", done, plain_done), ("total", total, plain_total)):
+            if plain is None and (given is not None or name == "done"):
+                raise InvalidArgument(f"{name} must be a finite number, not {shown(given, 80)}", field=name)
         notes = self._noted()
-        notes.done, notes.total = done, total
+        notes.done, notes.total = plain_done, plain_total
         self._note(self)
 
     def write(self, line: str) -> None:
         """Add a line to the run's log, passwords of URLs masked; past 200 lines or 16 KiB it is dropped."""
-        line = masked(line)
         notes = self._noted()
-        size = len(line.encode(errors="replace"))
-        if len(notes.lines) >= LOG_LINES or notes.log_bytes + size > LOG_BYTES:
+        if notes.is_full or len(line) > 2 * LOG_BYTES:
+            return
+        line = printable(masked(line))
+        size = len(line.encode())
+        if notes.log_bytes + size > LOG_BYTES:
             return
         notes.log_bytes += size
         notes.lines.append(line)
@@ -202,30 +212,6 @@ def current_run() -> CurrentRun | None:
     return _current.get()
 
 
-def describe_error(error: BaseException) -> ErrorInfo:
-    """Return what is kept of an exception, without the passwords of URLs.
-
-    The traceback's end matters most, so its beginning is cut.
-    """
-    try:
-        message = str(error)
-        # The first frames are asched's own and say nothing about the job.
-        frames = error.__traceback__
-        while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
-            frames = frames.tb_next
-        text = "".join(traceback.format_exception(type(error), error, frames))
-    except BaseException as fault:  # noqa: BLE001 - user code: the exception's own __str__
-        message = f"(its message could not be read: {type(fault).__name__})"
-        text = f"{type(error).__name__}: {message}\n"
-    # Before anything is cut: half a URL would no longer be known as one.
-    message, text = masked(message), masked(text)
-    data = text.encode(errors="backslashreplace")
-    if len(data) > TRACEBACK_LIMIT:
-        text = "[...]\n" + data[-TRACEBACK_LIMIT + 6 :].decode(errors="ignore")
-    message = message.encode(errors="backslashreplace").decode()
-    return ErrorInfo(type(error).__name__, message[:4096], text.encode(errors="backslashreplace").decode())
-
-
 class RunLog:
     """Gives the log records made inside a run to the run, as long as a scheduler of the process runs.
 
@@ -237,7 +223,7 @@ class RunLog:
     def __init__(self) -> None:
         self._users = 0
         self._before: Callable[..., logging.LogRecord] = logging.LogRecord
-        self._format = logging.Formatter().format
+        self._thread = threading.local()
 
     def install(self) -> None:
         self._users += 1
@@ -254,11 +240,16 @@ class RunLog:
     def _make(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self._before(*args, **kwargs)
         run = _current.get()
-        if run is not None and not run.over:
-            try:
-                run.write(self._format(record))
-            except Exception:  # noqa: BLE001 - user code: a record's arguments may fail to format
-                run.write(str(record.msg))
+        if run is not None and not run.over and not (run.notes is not None and run.notes.is_full):
+            # An object may log while it is formatted. Its records go to the host's handlers alone: each of them would
+            # be formatted twice here, and each within it twice again.
+            if not getattr(self._thread, "formats", False):
+                self._thread.formats = True
+                try:
+                    line = log_line(record)
+                finally:
+                    self._thread.formats = False
+                run.write(line)
         return record
 
 
@@ -319,7 +310,7 @@ class Runner:
         from anyio import CapacityLimiter
 
         self._limiter = CapacityLimiter(max_workers)
-        self._processes = CapacityLimiter(max_workers)
+        self._workers: Workers | None = None
         self._calls: queue.SimpleQueue[tuple[CurrentRun, contextvars.Context] | None] = queue.SimpleQueue()
         self._returned: deque[CurrentRun] = deque()
         self._signalled = False
@@ -346,6 +337,9 @@ class Runner:
             task = _new_task(self._attempt(run), loop=self._loop, name=spec.id, context=context)
             if not run.over:  # an eager task may have come to its end already
                 run.task = task
+                # The function may have cancelled its own run before its first wait, when there was no task yet.
+                if run.halt is not None:
+                    task.cancel()
         else:
             context.run(_set_current, run)
             self._start_in_thread(run, context)
@@ -378,6 +372,8 @@ class Runner:
                 if took >= _BLOCKING_US:
                     self._blocked(run, took / SECOND)
                 run.value = await self._steps(run, coroutine, waits_for)
+            if run.value is not None:
+                run.value = encode_result(run.value)
             run.outcome = _OK
         except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             self._fail(run, error)
@@ -409,9 +405,9 @@ class Runner:
 
     def _fail(self, run: CurrentRun, error: BaseException) -> None:
         run.value = error
-        run.outcome = Outcome.ERROR
-        if isinstance(error, asyncio.CancelledError) and run.halt is not None:
-            run.outcome = _HALTED[run.halt]
+        # What was told to end may raise anything on its way out: a clean-up that fails, a task group, a worker process
+        # that is gone.
+        run.outcome = Outcome.ERROR if run.halt is None else _HALTED[run.halt]
 
     def _over(self, run: CurrentRun, now: int) -> None:
         """Hand the attempt to the engine, once."""
@@ -473,6 +469,8 @@ class Runner:
             while len(self._threads) > busy:
                 await asyncio.wait(self._threads, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
                 busy = sum(self.abandoned.values())
+            if self._workers is not None:
+                await self._workers.close()
         finally:
             offload.end()
 
@@ -605,6 +603,7 @@ class Runner:
                     f"{run._function.name} is a plain function that returned a coroutine, which nobody awaits; "
                     "declare it with 'async def'"
                 )
+            value = encode_result(value)
             outcome = Outcome.OK
         except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             value, outcome = error, Outcome.ERROR
@@ -635,15 +634,16 @@ class Runner:
     # Processes
 
     async def _attempt_in_process(self, run: CurrentRun) -> None:
-        import anyio.to_process
+        # Loaded where it is needed: a tenth of what importing asched would cost.
+        from asched.processes import Workers
 
         run.started = self._now()
         offload.begin()
         try:
-            function = run._function
             args, kwargs = _arguments(run)
-            call = functools.partial(function.call, *args, **kwargs)
-            run.value = await anyio.to_process.run_sync(call, cancellable=True, limiter=self._processes)
+            if self._workers is None:
+                self._workers = Workers()
+            run.value = await self._workers.call(run._function.call, args, kwargs, run.write)
             run.outcome = Outcome.OK
         except BaseException as error:  # noqa: BLE001 - the edge where user code is called
             self._fail(run, error)

@@ -10,16 +10,18 @@ import random
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
+from asched import offload
 from asched.arguments import decode_arguments, encode_arguments
 from asched.clock import Clock, SystemClock
-from asched.engine import CORRECTION, Engine, RetryRule
+from asched.door import Door
+from asched.engine import CORRECTION, Engine, Failure, RetryRule
 from asched.errors import (
     AlreadyStarted,
     FunctionUnknown,
@@ -33,8 +35,9 @@ from asched.errors import (
     StoreUnavailable,
     TriggerNotStorable,
     VersionConflict,
+    WrongLoop,
 )
-from asched.events import Event, EventBus, Subscription
+from asched.events import Event, EventBus, Subscription, in_hook
 from asched.instants import SECOND, to_datetime
 from asched.model import (
     Group,
@@ -83,6 +86,7 @@ from asched.store import (
     TransactionalStore,
 )
 from asched.stores import MemoryStore, open_url
+from asched.tasks import carry_through
 from asched.triggers import BuiltIn, Interval, Once, Trigger, is_storable
 from asched.triggers.config import from_config, to_config
 from asched.triggers.occurrences import next_instant
@@ -97,6 +101,7 @@ __all__ = ["Scheduler"]
 
 log = logging.getLogger("asched")
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 IfExists = Literal["raise", "replace", "keep"]
 _PUT_MODES = {"raise": PutMode.INSERT, "replace": PutMode.REPLACE, "keep": PutMode.KEEP}
@@ -105,6 +110,8 @@ _DECLARE_BATCH = 500
 # How often a node that somebody watches asks the store what other nodes did.
 _FOLLOW_EVERY = 1.0
 _WAIT_POLL = 1.0
+# Seconds that running hooks get after the drain.
+_HOOKS_AT_LEAST, _HOOKS_AT_MOST = 1.0, 10.0
 _chance = random.random
 
 
@@ -134,6 +141,7 @@ class Scheduler:
         max_dead_letters: Failed runs kept for replay.
         generation: With several nodes the declarations of the highest one win; by default the time at which
             the store first saw this set of declarations.
+        drain: Seconds that a stop gives running attempts, unless it says otherwise.
         clock: Where the time comes from; tests give a virtual one.
 
     Raises:
@@ -154,6 +162,7 @@ class Scheduler:
         history_retention: timedelta = timedelta(days=7),
         max_dead_letters: int = 500,
         generation: int | None = None,
+        drain: float | timedelta = 30,
         clock: Clock | None = None,
     ) -> None:
         self.name = check_label(name, "name")
@@ -169,6 +178,7 @@ class Scheduler:
         if generation is not None:
             check_count(generation, "generation", least=0, most=2**62)
         self._generation = generation
+        self.drain = check_seconds(drain, "drain")
         self._clock = clock if clock is not None else SystemClock()
         self.store: Store = _make_store(store)
         self._registry = Registry()
@@ -194,6 +204,9 @@ class Scheduler:
         self._teller: asyncio.Task[None] | None = None
         self._follower: asyncio.Task[None] | None = None
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._door = Door()
+        self._hook_patience = 0.0
+        """Seconds that hooks get which still run when the drain is over."""
 
     def __repr__(self) -> str:
         return f"<asched.Scheduler {self.name!r} on {self.store.describe()}, {self._life}>"
@@ -204,6 +217,21 @@ class Scheduler:
     def running(self) -> bool:
         return self._life == "running"
 
+    @property
+    def executing(self) -> int:
+        """Attempts that this process executes at the moment."""
+        return 0 if self._engine is None else len(self._engine.running)
+
+    @property
+    def healthy(self) -> bool:
+        """It runs, its store can be reached, and no part of it waits to be started again after a failure."""
+        return self.running and self.store_available and not self.failures
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Parts of the scheduler that failed and have not recovered yet. They are started again by themselves."""
+        return () if self._engine is None else tuple(self._engine.failed.values())
+
     async def start(self) -> None:
         """Open the store, store what the code declares, and begin to run jobs.
 
@@ -211,10 +239,17 @@ class Scheduler:
             AlreadyStarted: It runs, or is about to.
             StoreLocked: Another process owns the store.
             StoreUnavailable: The store cannot be reached.
+
+        The same object may run again under another event loop. If its last one ended without :meth:`stop`, a warning
+        says so, and what ran then follows the crash policy of its jobs.
         """
+        if self._life != "stopped" and self._loop is not None and self._loop.is_closed():
+            self._abandon()
         if self._life != "stopped":
-            raise AlreadyStarted(f"the scheduler is {self._life}; start() is for one that is stopped")
+            raise AlreadyStarted(f"the scheduler is {self._life} already; call stop() first")
+        offload.refuse_scheduler()
         self._life = "starting"
+        self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._shutdown_requested = False
         self._started_up = asyncio.Event()
@@ -223,7 +258,8 @@ class Scheduler:
             try:
                 await self._begin()
             except BaseException:
-                await self.store.close()
+                # A task of its own, which is carried through however often the start is cancelled.
+                await carry_through(self._undo_start())
                 raise
         except BaseException:
             self._life = "stopped"
@@ -231,14 +267,41 @@ class Scheduler:
             self._started_up.set()
             raise
         self._life = "running"
+        self._door.open()
         self._stopped = asyncio.Event()
         self._started_up.set()
         RUN_LOG.install()
         self._tell("scheduler.started", None, None, {})
 
+    async def _undo_start(self) -> None:
+        """Leave nothing behind of a start that failed."""
+        engine = self._engine
+        try:
+            if engine is not None and engine.epoch:
+                await self.store.leave(engine.epoch)
+        except StoreUnavailable as error:
+            log.warning("could not deregister this node, the store is unavailable: %s", error)
+        finally:
+            await self.store.close()
+
+    def _abandon(self) -> None:
+        """Let go of everything that belongs to an event loop which is closed."""
+        log.warning(
+            "the event loop of %r was closed without stop(); what ran then follows the crash policy of its jobs. "
+            "Await stop(), or use 'async with', before the loop ends", self,
+        )  # fmt: skip
+        RUN_LOG.remove()
+        self._door.close()
+        self._bus.abandon()
+        self._engine = self._follower = self._teller = self._ending = None
+        self._started = None
+        self._untold.clear()
+        self._waiters.clear()
+        self.store.abandon()
+        self._life = "stopped"
+
     async def _begin(self) -> None:
         now = await self.store.now()
-        self._loop = asyncio.get_running_loop()
         self._started = now
         generation = self._generation
         if generation is None:
@@ -266,17 +329,26 @@ class Scheduler:
         await engine.look()
         engine.start()
 
-    async def stop(self, wait: bool = True, timeout: float = 30.0) -> None:
+    async def stop(self, wait: bool = True, timeout: float | None = None) -> None:
         """Start nothing more and end. Stopping a scheduler that is stopped does nothing.
 
         Args:
             wait: Let running attempts end, for at most ``timeout`` seconds. What is interrupted then, or at once
                 with ``wait=False``, is recorded as interrupted and runs again at the next start if its
                 ``on_crash`` is ``rerun``; that costs it no attempt. Waiting retries stay stored.
+            timeout: ``None``: the scheduler's ``drain``. Hooks that still run afterwards get what is left of it, at
+                least 1 s and at most 10 s, and none with ``wait=False``.
 
-        Called from a job it returns at once: the job is among what is waited for.
+        A second call with a shorter wait shortens the first. Called from a job or a hook it returns at once: its
+        caller is among what is waited for.
+
+        Raises:
+            WrongLoop: The scheduler runs under another event loop.
         """
-        check_seconds(timeout, "timeout")
+        timeout = self.drain if timeout is None else check_seconds(timeout, "timeout")
+        if self._life != "stopped" and self._loop is not None and self._loop.is_closed():
+            self._abandon()
+        self._check_loop()
         if self._life == "starting":
             await self._started_up.wait()
         if self._life not in ("running", "stopping"):
@@ -285,13 +357,19 @@ class Scheduler:
             # A task of its own: it is carried through when the caller is cancelled.
             self._ending = asyncio.ensure_future(self._end(wait, timeout))
             self._ending.add_done_callback(_report)
+        elif self._engine is not None:
+            self._hook_patience = min(self._hook_patience, _hook_patience(wait, timeout))
+            self._engine.hasten(wait, timeout)
         run = current_run()
         if run is not None and self._engine is not None and self._engine.running.get(run.token) is run:
+            return
+        if in_hook(self._bus):
             return
         await asyncio.shield(self._ending)
 
     async def _end(self, wait: bool, timeout: float) -> None:
         engine = self._require()
+        self._hook_patience = _hook_patience(wait, timeout)
         self._tell("scheduler.stopping", None, None, {})
         try:
             await self._settle()
@@ -302,15 +380,14 @@ class Scheduler:
             await engine.stop(wait, timeout)
         finally:
             RUN_LOG.remove()
-            if self._follower is not None:
-                self._follower.cancel()
-                self._follower = None
+            self._follower = None
+            self._door.close()
             await self._tell_all()
             for waiting in self._waiters.values():
                 for future in waiting:
                     future.cancel()
             self._waiters.clear()
-            await self._bus.close()
+            await self._bus.close(self._hook_patience)
             try:
                 await self.store.close()
             finally:
@@ -330,7 +407,10 @@ class Scheduler:
         await self.stop()
 
     async def run_forever(self) -> None:
-        """Run until cancelled, stopped, or told to end by SIGINT or SIGTERM; then drain and stop."""
+        """Run until cancelled, stopped, or told to end by SIGINT or SIGTERM; then drain and stop.
+
+        A second signal ends the drain: what still runs is interrupted.
+        """
         if self._life == "stopped":
             await self.start()
         with _signals(self._on_signal):
@@ -341,7 +421,23 @@ class Scheduler:
 
     def _on_signal(self) -> None:
         self.shutdown_connection()
+        if self._stopped.is_set() and self._life != "stopped":
+            log.warning("a second signal: the drain ends now")
+            task = asyncio.ensure_future(self.stop(wait=False))
+            task.add_done_callback(_report)
         self._stopped.set()
+
+    def from_thread(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Call a coroutine function on the scheduler's event loop, from another thread, and return its answer.
+
+        The way in for worker threads and for programs without an event loop of their own, such as a Flask view:
+        ``scheduler.from_thread(scheduler.run_job_now, "report")``. The call runs in a copy of the caller's context.
+
+        Raises:
+            NotStarted: The scheduler does not run, or its drain ended meanwhile. Nothing is started.
+            WrongLoop: This is the thread of the scheduler's event loop, which would wait for itself.
+        """
+        return self._door.call(function, args)
 
     def shutdown_connection(self) -> None:
         """Ask the streams of a web application on this scheduler to end. Safe in a signal handler."""
@@ -351,7 +447,16 @@ class Scheduler:
     def is_shutdown_requested(self) -> bool:
         return self._shutdown_requested
 
+    def _check_loop(self) -> None:
+        """Refuse what another event loop, or another thread, asks of a scheduler that runs."""
+        if self._life != "stopped" and self._loop is not asyncio.get_running_loop():
+            raise WrongLoop(
+                "the scheduler runs on another event loop than this call; from another thread use "
+                "scheduler.from_thread(coroutine_function, *arguments)"
+            )
+
     def _require(self) -> Engine:
+        self._check_loop()
         engine = self._engine
         if engine is None or self._life not in ("running", "stopping"):
             raise NotStarted(
@@ -1118,8 +1223,7 @@ class Scheduler:
         self._require()
         subscription = self._bus.subscribe()
         if self._follower is None:
-            self._follower = asyncio.ensure_future(self._follow())
-            self._follower.add_done_callback(_report)
+            self._follower = self._require().spawn("follower", self._follow)
         return subscription
 
     def on(self, event_name: str) -> Callable[[F], F]:
@@ -1159,6 +1263,9 @@ class Scheduler:
                     found_jobs = await self.store.get_jobs(job_ids) if job_ids else []
                     found_runs = await self.store.get_runs(run_ids) if run_ids else []
                 except StoreUnavailable:
+                    found_jobs, found_runs = [], []
+                except Exception as error:  # noqa: BLE001 - events without their records are better than none
+                    log.error("events go out without their jobs and runs, which could not be read: %s", error)
                     found_jobs, found_runs = [], []
                 jobs = {record.spec.id: Job(record) for record in found_jobs if record is not None}
                 runs = {record.id: Run(record) for record in found_runs if record is not None}
@@ -1325,6 +1432,10 @@ _READ: dict[str, Callable[[Any], Any]] = {
 @lru_cache(maxsize=1024)  # 100,000 jobs of one function share one text
 def _short_name(function_name: str) -> str:
     return function_name.rpartition(":")[2]
+
+
+def _hook_patience(wait: bool, timeout: float) -> float:
+    return min(max(timeout, _HOOKS_AT_LEAST), _HOOKS_AT_MOST) if wait else 0.0
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -36,6 +36,7 @@ from asched import (
     TriggerNotStorable,
     UnstableFunction,
     VersionConflict,
+    WrongLoop,
 )
 from asched.testing import VirtualClock
 
@@ -53,8 +54,9 @@ def test_every_error_is_an_asched_error_and_the_standard_one_it_resembles() -> N
         InvalidArgument: ValueError, InvalidTrigger: ValueError, TriggerNotStorable: TypeError,
         FunctionUnknown: LookupError, UnstableFunction: ValueError, JobNotFound: LookupError, RunNotFound: LookupError,
         JobExists: AschedError, JobBusy: AschedError, VersionConflict: AschedError, NotStarted: RuntimeError,
-        AlreadyStarted: RuntimeError, StoreUnavailable: ConnectionError, StoreLocked: AschedError,
-        SchemaTooNew: AschedError, MissingExtra: ImportError, Forbidden: PermissionError, Abort: AschedError,
+        AlreadyStarted: RuntimeError, WrongLoop: RuntimeError, StoreUnavailable: ConnectionError,
+        StoreLocked: AschedError, SchemaTooNew: AschedError,
+        MissingExtra: ImportError, Forbidden: PermissionError, Abort: AschedError,
     }  # fmt: skip
     exported = {
         kind

@@ -75,6 +75,7 @@ NEEDS_A_RUNNING_SCHEDULER: dict[str, Callable[[Scheduler], Awaitable[object]]] =
 WORKS_WITHOUT = {
     "start", "stop", "run_forever", "running", "every", "hourly", "daily", "weekly", "cron", "once", "at", "trigger",
     "register_function", "functions", "on", "shutdown_connection", "is_shutdown_requested", "store_available",
+    "executing", "failures", "from_thread", "healthy",
 }  # fmt: skip
 
 

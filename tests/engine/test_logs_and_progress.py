@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import sys
+from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 from support.schedules import at, last_run, since
 
 from asched import Event, Interval, InvalidArgument, Once, Progress, Run, RunStatus, Scheduler, current_run
+from asched.store import Store
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
 
 log = logging.getLogger("tests.jobs")
+
+
+class Real(float):
+    """As NumPy's float64 is."""
 
 
 async def run_once(scheduler: Scheduler, job_id: str) -> Run:
@@ -98,6 +107,89 @@ async def test_log_record_that_cannot_be_formatted_fails_nobody(
     assert "fine" == run.log[-1]
 
 
+class Detached:
+    """As an ORM's object without its session is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not bound to a session")
+
+    __repr__ = __str__
+
+
+class Loud:
+    def __str__(self) -> str:
+        log.info("formatting")
+        return "loud"
+
+
+def _log_all() -> str:
+    log.info(Detached())
+    log.info("%s", Detached())
+    log.info("%d %d", "x")
+    log.info("%(a)s", {"b": 1})
+    log.info(b"bytes")
+    log.info(Loud())
+    run = current_run()
+    assert run is not None
+    run.write("nul \0, surrogate \udcff")
+    return "ok"
+
+
+async def _log_all_on_the_loop() -> str:
+    return _log_all()
+
+
+@pytest.mark.parametrize("function", [_log_all, _log_all_on_the_loop], ids=["thread", "loop"])
+async def test_no_log_record_harms_its_run(
+    function: Callable[[], object],
+    reopen: Callable[[], Store],
+    clock: VirtualClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO)
+    # Without pytest's handlers: they raise what they cannot format, and keep a surrogate that no worker can report.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    scheduler = Scheduler(reopen(), clock=clock)
+    scheduler.register_function(function, name="function")
+    async with scheduler:
+        await scheduler.add_job(function, Interval(hours=1), id="job", max_retries=0)
+        run = await run_once(scheduler, "job")
+
+    assert (RunStatus.SUCCEEDED, "ok") == (run.status, run.result)
+    assert any("<Detached, whose repr raises RuntimeError>" in line for line in run.log)
+    assert 3 <= sum("could not be formatted (TypeError)" in line or "(KeyError)" in line for line in run.log) + 1
+    assert {"b'bytes'", "loud", "nul \\x00, surrogate \\udcff"} <= set(run.log)
+
+
+async def test_formatter_of_the_host_writes_the_errors_of_a_job_in_its_own_way(scheduler: Scheduler) -> None:
+    class OneLine(logging.Formatter):
+        def formatException(self, ei: object) -> str:
+            return "one line"
+
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(OneLine("%(message)s"))
+    log.addHandler(handler)
+
+    @scheduler.every(1).hours.id("job")
+    async def work() -> None:
+        try:
+            raise ValueError("of the job")
+        except ValueError:
+            log.exception("it failed")
+
+    try:
+        async with scheduler:
+            run = await run_once(scheduler, "job")
+    finally:
+        log.removeHandler(handler)
+
+    assert "it failed\none line\n" == written.getvalue()
+    assert run.log[0].startswith("it failed\nTraceback")
+    assert run.log[0].endswith("ValueError: of the job")
+
+
 async def test_stopped_scheduler_leaves_logging_as_it_was(scheduler: Scheduler) -> None:
     def installed() -> tuple[list[logging.Handler], object]:
         return list(logging.getLogger().handlers), logging.getLogRecordFactory()
@@ -145,6 +237,44 @@ async def test_progress_may_be_said_in_a_thread_and_without_a_total(scheduler: S
         run = await run_once(scheduler, "job")
 
     assert Progress(99.9, None) == run.progress
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "kept"),
+    [
+        (1, 2**64, (1, 2.0**64)), (1, 10**400, (1, sys.float_info.max)), (Fraction(1, 2), None, (0.5, None)),
+        (Real(0.5), Real(2), (0.5, 2)),
+    ],
+    ids=["64 bits", "400 digits", "fraction", "subclass"],
+)  # fmt: skip
+async def test_progress_in_any_number_is_kept_in_every_store(
+    done: float, total: float, kept: tuple[float, float], reopen: Callable[[], Store], clock: VirtualClock
+) -> None:
+    scheduler = Scheduler(reopen(), clock=clock)
+    ticks: list[float] = []
+
+    async def search() -> None:
+        run = current_run()
+        assert run is not None
+        run.progress(done, total)
+        await asyncio.sleep(5)
+
+    async def tick() -> None:
+        ticks.append(clock.now())
+
+    for function in (search, tick):
+        scheduler.register_function(function, name=function.__name__)
+    async with scheduler:
+        await scheduler.add_job(search, Once(at(10)), id="job")
+        await scheduler.add_job(tick, Interval(seconds=1), id="tick")
+        await clock.sleep_until(at(13))
+        during = await last_run(scheduler, "job")
+        await clock.sleep_until(at(20.5))
+        after = await last_run(scheduler, "job")
+
+    assert (RunStatus.RUNNING, Progress(*kept)) == (during.status, during.progress)
+    assert (RunStatus.SUCCEEDED, Progress(*kept)) == (after.status, after.progress)
+    assert 20 == len(ticks)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from asched import (
     RunStatus,
     Scheduler,
 )
-from asched.retry import delay
+from asched.retry import delay, find
 from asched.store import Store
 from asched.testing import VirtualClock
 
@@ -182,6 +182,67 @@ async def test_only_errors_that_on_admits_are_retried(
 
     assert attempts == len(journal.times)
     assert RunStatus.FAILED is run.status
+
+
+def in_groups(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
+    """The errors in a group in a group, beside another error."""
+    return BaseExceptionGroup("outer", [TypeError("beside"), BaseExceptionGroup("inner", errors)])
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (in_groups(ConnectionResetError("retry")), 3),
+        (in_groups(KeyError("no")), 1),
+        (in_groups(ConnectionResetError("retry"), ConnectionRefusedError("no")), 1),
+        (in_groups(ConnectionResetError("retry"), Abort("no")), 1),
+    ],
+    ids=["on", "not on", "give up", "abort"],
+)
+async def test_errors_in_exception_groups_decide_what_is_retried(
+    error: BaseException, attempts: int, scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    @scheduler.once(10).retries(2, backoff=1, on=ConnectionError, give_up_on=ConnectionRefusedError).id("bad")
+    async def bad() -> None:
+        journal.note()
+        raise error
+
+    async with scheduler:
+        await clock.sleep_until(at(60))
+        run = await last_run(scheduler, "bad")
+
+    assert attempts == len(journal.times)
+    assert (RunStatus.FAILED, Reason.ABORTED if attempts == 1 else None) == (run.status, run.reason)
+
+
+async def test_abort_in_a_child_of_a_task_group_ends_retrying(
+    scheduler: Scheduler, clock: VirtualClock, journal: Journal
+) -> None:
+    async def child() -> None:
+        raise Abort("there is no such invoice")
+
+    @scheduler.once(10).id("bad")
+    async def bad() -> None:
+        journal.note()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+
+    async with scheduler:
+        await clock.sleep_until(at(60))
+        run = await last_run(scheduler, "bad")
+
+    assert [10] == journal.times
+    assert (RunStatus.FAILED, Reason.ABORTED) == (run.status, run.reason)
+
+
+def test_error_is_found_in_groups_of_any_depth() -> None:
+    error: BaseException = Abort("deep")
+    for _ in range(5_000):
+        error = BaseExceptionGroup("one more", [error])
+
+    assert isinstance(find(error, (Abort,)), Abort)
+    assert find(error, (KeyError,)) is None
+    assert find("no error", (Exception,)) is None
 
 
 @pytest.mark.parametrize("wrong", [ValueError("an instance"), "ValueError", int])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from support.schedules import Gate, Journal, at, last_run, records, runs_of, since
@@ -19,7 +20,9 @@ from asched import (
     RunNotFound,
     RunStatus,
     Scheduler,
+    current_run,
 )
+from asched.store import Store
 from asched.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -224,6 +227,58 @@ async def test_unknown_run_is_told_of(call: str, run_id: str, scheduler: Schedul
     assert isinstance(caught.value, LookupError)
 
 
+@pytest.mark.parametrize("how", ["run", "job", "another task"])
+@pytest.mark.parametrize("waited", [False, True], ids=["before its first wait", "after it"])
+async def test_run_that_cancels_itself_ends_at_its_next_wait(
+    how: str, waited: bool, reopen: Callable[[], Store], clock: VirtualClock, journal: Journal
+) -> None:
+    scheduler = Scheduler(reopen(), clock=clock)
+
+    async def work() -> None:
+        if waited:
+            await asyncio.sleep(1)
+        me = current_run()
+        assert me is not None
+        if how == "run":
+            await scheduler.cancel_run(me.id)
+        elif how == "job":
+            await scheduler.cancel_job(me.job_id, running="cancel")
+        else:
+            # Another task does it, as a hook would, and the wait for it is the first.
+            await asyncio.ensure_future(scheduler.cancel_run(me.id))
+        await asyncio.sleep(60)
+        journal.note()
+
+    scheduler.register_function(work, name="work")
+    async with scheduler:
+        await scheduler.add_job(work, Interval(hours=1), id="job", timeout=10, max_retries=0)
+        run_id = (await scheduler.run_job_now("job")).id
+        run = await scheduler.wait_for_run(run_id)
+        ended = journal.now()
+        await asyncio.sleep(100)
+
+    assert RunStatus.CANCELLED is run.status
+    assert ended <= 2
+    assert [] == journal.times
+
+
+async def test_cancelled_run_stays_cancelled_whatever_its_clean_up_raises(scheduler: Scheduler) -> None:
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ConnectionError("the server is gone")
+
+    async with scheduler:
+        await scheduler.add_job(work, Interval(hours=1), id="job")
+        run = await scheduler.run_job_now("job")
+        await asyncio.sleep(1)
+        await scheduler.cancel_run(run.id)
+        run = await scheduler.wait_for_run(run.id)
+
+    assert (RunStatus.CANCELLED, [Outcome.CANCELLED]) == (run.status, [one.outcome for one in run.attempts])
+
+
 async def test_unknown_job_is_told_of(scheduler: Scheduler) -> None:
     async with scheduler:
         with pytest.raises(JobNotFound) as caught:
@@ -266,6 +321,60 @@ async def test_result_whose_repr_fails_is_named_by_its_class(scheduler: Schedule
         run = await scheduler.wait_for_run((await scheduler.run_job_now("job")).id)
 
     assert "<Awkward, whose repr raises ZeroDivisionError>" == run.result
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not bound to a session")
+
+    __repr__ = __str__
+
+
+class Whole(int):
+    """As a number class of the user's own."""
+
+
+@pytest.mark.parametrize("how", ["returned", "raised", "raised in a group", "raised in a thread"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        Unreadable(), SyntaxError("\0\udcff", ("file", 1, 1, 5)), ValueError("x" * 1_000_000), ValueError("\0\udcff"),
+        Whole(2**70), {"\0": ["\0", Whole(1)]},
+    ],
+    ids=["unreadable", "odd", "huge", "nul", "int", "dict"],
+)  # fmt: skip
+async def test_no_value_harms_more_than_its_own_run(
+    value: object, how: str, reopen: Callable[[], Store], clock: VirtualClock
+) -> None:
+    scheduler = Scheduler(reopen(), clock=clock)
+    error = value if isinstance(value, Exception) else ValueError(value)
+
+    async def work() -> object:
+        if how == "returned":
+            return value
+        raise ExceptionGroup("\0\udcff", [error]) if how == "raised in a group" else error
+
+    def thread() -> object:
+        raise error
+
+    async def good() -> str:
+        return "good"
+
+    function = thread if how == "raised in a thread" else work
+    scheduler.register_function(function, name="work")
+    scheduler.register_function(good, name="good")
+    async with scheduler:
+        await scheduler.add_job(function, Interval(hours=1), id="job", max_retries=0)
+        await scheduler.add_job(good, Interval(hours=1), id="good")
+        run = await scheduler.wait_for_run((await scheduler.run_job_now("job")).id)
+        after = await scheduler.wait_for_run((await scheduler.run_job_now("good")).id)
+        letters = await scheduler.get_dead_letters()
+
+    assert (RunStatus.SUCCEEDED if how == "returned" else RunStatus.FAILED) is run.status
+    assert (RunStatus.SUCCEEDED, "good") == (after.status, after.result)
+    assert [run.error] * (how != "returned") == [letter.error for letter in letters]
+    if run.error is not None:
+        assert not {"\0", "\udcff"} & set("".join(run.error))
 
 
 async def test_error_whose_message_fails_is_recorded(scheduler: Scheduler) -> None:

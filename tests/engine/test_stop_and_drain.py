@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from support.schedules import Gate, Journal, at, last_run, records, runs_of, since
 
 from asched import (
+    Abort,
     Interval,
     InvalidArgument,
     MemoryStore,
@@ -25,7 +26,7 @@ from asched import (
     current_run,
 )
 from asched.store import ClaimedRow, ClaimRow, FinishRow, Live, Store, Timer
-from asched.testing import VirtualClock
+from asched.testing import VirtualClock, run_virtual
 
 pytestmark = pytest.mark.virtual_time
 
@@ -37,12 +38,14 @@ class Slow:
 
     def __init__(self, reopen: Reopen, clock: VirtualClock, journal: Journal) -> None:
         self._reopen, self._clock, self._journal = reopen, clock, journal
+        self.body: Callable[[], Awaitable[None]] | None = None
+        """What the job does instead of sleeping for 20 s."""
 
     async def work(self) -> None:
         run = current_run()
         assert run is not None
         self._journal.note(run.attempt)
-        await asyncio.sleep(20)
+        await (asyncio.sleep(20) if self.body is None else self.body())
 
     def scheduler(self, *, takes_part: bool = True) -> Scheduler:
         scheduler = Scheduler(self._reopen(), clock=self._clock)
@@ -114,6 +117,100 @@ async def test_interrupted_run_starts_again_without_using_up_an_attempt(
     assert (100, 100, 130) == (since(run.due_at), since(run.started_at), since(run.ended_at))
     assert [Outcome.INTERRUPTED, Outcome.OK] == [attempt.outcome for attempt in run.attempts]
     assert (1, 0, 0) == (job.run_count, job.failure_count, job.retry_count)
+
+
+class Connection:
+    """A context manager whose exit fails once the scheduler has told the attempt to end."""
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        raise ConnectionError("the server is gone")
+
+
+async def _fails_in_except() -> None:
+    try:
+        await asyncio.sleep(20)
+    except asyncio.CancelledError:
+        raise ConnectionError("the server is gone") from None
+
+
+async def _fails_in_finally() -> None:
+    try:
+        await asyncio.sleep(20)
+    finally:
+        raise ConnectionError("the server is gone")
+
+
+async def _fails_in_aexit() -> None:
+    async with Connection():
+        await asyncio.sleep(20)
+
+
+async def _fails_in_a_child() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_fails_in_except())
+
+
+async def _aborts_in_except() -> None:
+    try:
+        await asyncio.sleep(20)
+    except asyncio.CancelledError:
+        raise Abort("told to end") from None
+
+
+@pytest.mark.parametrize(
+    "body", [_fails_in_except, _fails_in_finally, _fails_in_aexit, _fails_in_a_child, _aborts_in_except]
+)
+@pytest.mark.parametrize("waits", [True, False], ids=["wait", "no wait"])
+async def test_interrupted_run_costs_no_attempt_whatever_its_clean_up_raises(
+    body: Callable[[], Awaitable[None]],
+    waits: bool,
+    slow: Slow,
+    clock: VirtualClock,
+    journal: Journal,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slow.body = body
+    scheduler = await slow.started(max_retries=0)
+    await scheduler.stop(wait=waits, timeout=3)
+    stopped = await slow.read()
+    slow.body = None
+    async with slow.scheduler() as scheduler:
+        await clock.sleep_until(at(135))
+        [run] = await runs_of(scheduler, "job")
+        letters = await scheduler.get_dead_letters()
+
+    assert (RunStatus.PENDING, 1, None) == (stopped.status, stopped.attempt, stopped.error)
+    assert RunStatus.SUCCEEDED is run.status
+    assert [Outcome.INTERRUPTED, Outcome.OK] == [attempt.outcome for attempt in run.attempts]
+    assert [] == list(letters)
+    [warning] = [record.getMessage() for record in caplog.records if "on its way out" in record.getMessage()]
+    assert f"run {run.id} of job job was told to end (interrupted)" in warning
+
+
+async def test_exit_raised_by_a_clean_up_still_ends_the_program() -> None:
+    def program() -> None:
+        async def job() -> None:
+            try:
+                await asyncio.sleep(20)
+            finally:
+                raise SystemExit(3)
+
+        async def main() -> None:
+            async with Scheduler() as scheduler:
+                await scheduler.add_job(job, Interval(hours=1), id="job")
+                await scheduler.run_job_now("job")
+                await asyncio.sleep(0.1)
+                await scheduler.cancel_job("job", running="cancel")
+                await asyncio.sleep(20)
+
+        run_virtual(main())
+
+    with pytest.raises(SystemExit) as caught:
+        await asyncio.to_thread(program)
+    assert 3 == caught.value.code
 
 
 async def test_interrupted_run_of_a_job_that_says_lost_is_lost(

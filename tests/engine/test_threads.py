@@ -357,6 +357,7 @@ async def test_job_that_blocks_again_after_a_minute_is_named_again(
 PROGRAM = """
 import asyncio
 from asched import MemoryStore, Scheduler
+from asched.store import RunFilter
 store = MemoryStore()
 scheduler = Scheduler(store)
 
@@ -377,7 +378,7 @@ async def main():
 try:
     asyncio.run(main())
 finally:
-    runs = asyncio.run(store.get_runs(list(store._runs)))
+    runs, _ = asyncio.run(store.list_runs(RunFilter(), 10))
     print(*sorted((run.job_id, str(run.status), run.error and run.error.type, run.attempt) for run in runs), sep="\\n")
 """
 
