@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from asched.errors import AschedError, Forbidden, InvalidArgument
+from asched.options import check_seconds
 from asched_web.api import ENDPOINTS
-from asched_web.auth import Action, Auth, WriteGuard, authenticator, identify
+from asched_web.auth import Action, Auth, Guard, authenticator, identify
 from asched_web.endpoint import Endpoint
 from asched_web.http import (
     ASGIApp,
@@ -42,7 +43,6 @@ __all__ = ["App", "attach", "create_app", "lifespan"]
 
 log = logging.getLogger("asched.web")
 
-DRAIN: Final = 10.0
 """Seconds that running attempts are given when the host stops."""
 
 _CORS_REQUEST_HEADERS: Final = b"authorization, content-type, if-match, if-none-match, last-event-id"
@@ -78,10 +78,12 @@ class App:
         cors_origins: Collection[str],
         base_path: str | None,
         install_signal_handlers: bool,
+        drain: float | None,
     ) -> None:
         self.site = site
+        self._drain = drain
         self._ask = None if auth is None else authenticator(auth)
-        self._guard = WriteGuard(allowed_hosts, cors_origins, check_host=auth is None)
+        self._guard = Guard(allowed_hosts, cors_origins, check_host=auth is None)
         self._router: Router[Endpoint | _Page] = Router([*ENDPOINTS, _SHELL, _FILE, _EVENTS], base_path=base_path)
         self._install_signal_handlers = install_signal_handlers
         self._warned = auth is not None
@@ -109,6 +111,10 @@ class App:
         key = (scope.get("raw_path") or scope["path"], scope["query_string"], scope.get("root_path"))
         entry = self.site.lists.entries.get(key)
         if entry is None or entry.expires <= asyncio.get_running_loop().time():
+            return False
+        # Exactly one Host: with none, or with two, it is not known who is asked.
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self._guard.trusts(hosts[0]):
             return False
         for name, value in scope["headers"]:
             if name == b"if-none-match" and matches(value, entry.etag):
@@ -185,6 +191,8 @@ class App:
         if found is None:
             raise Problem(405, f"this path takes {_allowed(match)}", headers=[(b"allow", _allowed(match).encode())])
         request.params = match.params
+        if found is not _FILE and not (isinstance(found, Endpoint) and found.path == "/healthz"):
+            self._guard.check_host(request)
         if isinstance(found, Endpoint):
             return await self._endpoint(found, request, responder)
         if found is _EVENTS:
@@ -301,12 +309,12 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     @asynccontextmanager
-    async def lifespan(self, drain: float = DRAIN) -> AsyncIterator[None]:
+    async def lifespan(self, drain: float | None = None) -> AsyncIterator[None]:
         """Start the scheduler unless it runs; at the end close the streams, and stop what was started here."""
         self._warn_once()
         self._arm()
         try:
-            async with _running(self.site.scheduler, drain):
+            async with _running(self.site.scheduler, self._drain if drain is None else drain):
                 try:
                     yield
                 finally:
@@ -342,6 +350,7 @@ def create_app(
     base_path: str | None = None,
     redact: Collection[str] = REDACTED_WORDS,
     max_streams: int = 2_000,
+    drain: float | None = None,
     install_signal_handlers: bool = True,
 ) -> App:
     """Return the dashboard and HTTP interface of a scheduler as an ASGI 3 application.
@@ -355,12 +364,14 @@ def create_app(
         auth: A function ``(scope, action)`` that returns an identity, ``None`` for nobody, or raises
             :class:`~asched.Forbidden`; it may be a coroutine function. Or a mapping of bearer tokens to ``"view"``,
             ``"operate"`` or ``"edit"``.
-        allowed_hosts: Names, with or without a port, by which this server may be addressed to change something;
-            needed without ``auth`` where it is not an IP address or ``localhost``.
+        allowed_hosts: Names, with or without a port, by which this server may be addressed; needed without ``auth``
+            where it is not an IP address or ``localhost``.
         cors_origins: Origins whose pages may call this interface, such as ``"https://ops.example.com"``.
         base_path: The prefix in ``path``, for a host whose ``root_path`` is wrong.
         redact: Words; arguments with one of them in their name are shown as ``***``.
         max_streams: Open event streams; further ones are answered 503.
+        drain: Seconds that running attempts are given when the application stops the scheduler; ``None``: the
+            scheduler's own ``drain``.
         install_signal_handlers: Stand in front of the server's handlers of SIGINT and SIGTERM, so that open streams
             end before the server waits for them. See :func:`install_shutdown_handlers`.
 
@@ -371,6 +382,8 @@ def create_app(
         raise InvalidArgument("allowed_hosts, cors_origins and redact are lists of texts, not one text")
     if isinstance(max_streams, bool) or not isinstance(max_streams, int) or max_streams < 1:
         raise InvalidArgument(f"max_streams must be a whole number from 1, not {max_streams!r}", field="max_streams")
+    if drain is not None:
+        drain = check_seconds(drain, "drain")
     site = Site(scheduler, title=title, read_only=read_only, redact=redact, max_streams=max_streams)
     return App(
         site,
@@ -379,18 +392,19 @@ def create_app(
         cors_origins=cors_origins,
         base_path=base_path,
         install_signal_handlers=install_signal_handlers,
+        drain=drain,
     )
 
 
 @asynccontextmanager
-async def lifespan(scheduler: Scheduler, drain: float = DRAIN) -> AsyncIterator[None]:
+async def lifespan(scheduler: Scheduler, drain: float | None = None) -> AsyncIterator[None]:
     """Run the scheduler for as long as the host runs; for the lifespan of a host that mounts the application.
 
     Installs the shutdown handlers, starts the scheduler unless it runs, and stops it afterwards.
 
     Args:
         drain: Seconds that running attempts are given at the end; 0 interrupts them at once, which costs them no
-            attempt.
+            attempt. ``None``: the scheduler's own ``drain``.
     """
     install_shutdown_handlers(scheduler)
     try:
@@ -401,7 +415,7 @@ async def lifespan(scheduler: Scheduler, drain: float = DRAIN) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _running(scheduler: Scheduler, drain: float) -> AsyncIterator[None]:
+async def _running(scheduler: Scheduler, drain: float | None) -> AsyncIterator[None]:
     mine = not scheduler.running
     if mine:
         await scheduler.start()
@@ -410,7 +424,7 @@ async def _running(scheduler: Scheduler, drain: float) -> AsyncIterator[None]:
     finally:
         if mine:
             scheduler.shutdown_connection()
-            await scheduler.stop(wait=drain > 0, timeout=drain)
+            await scheduler.stop(wait=drain != 0, timeout=drain)
 
 
 def attach(host_app: ASGIApp, path: str, scheduler: Scheduler, **options: object) -> ASGIApp:

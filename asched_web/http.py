@@ -31,6 +31,7 @@ from asched.errors import (
     TriggerNotStorable,
     UnstableFunction,
     VersionConflict,
+    WrongLoop,
 )
 from asched.masking import masked
 
@@ -333,6 +334,7 @@ _STATUS: Final[dict[type[AschedError], _Row]] = {
     VersionConflict: _Row(412, "Job was changed"),
     Forbidden: _Row(403, "Forbidden"),
     NotStarted: _Row(503, "Scheduler is not running"),
+    WrongLoop: _Row(503, "Scheduler runs on another event loop"),
     StoreUnavailable: _Row(503, "Store is unavailable"),
     StoreLocked: _Row(503, "Store is locked"),
     SchemaTooNew: _Row(503, "Store is too new"),

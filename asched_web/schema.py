@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from asched.engine import Failure
 from asched.errors import TriggerNotStorable
 from asched.model import JSON, Attempt, CatchUp, Group, Node, OnCrash, Overlap, RunStatus, Statistics
 from asched.triggers import BuiltIn, Trigger
@@ -185,9 +186,10 @@ def run_json(run: Run) -> Wire:
     }
 
 
-def run_detail(run: Run, redactor: Redactor) -> Wire:
+def run_detail(run: Run, redactor: Redactor, *, dead_letter: bool) -> Wire:
     return {
         **run_json(run),
+        "dead_letter": dead_letter,
         "traceback": None if run.error is None else masked(run.error.traceback),
         "attempts": [_attempt(attempt) for attempt in run.attempts],
         "result": redactor.value(run.result),
@@ -228,6 +230,11 @@ def node_json(node: Node) -> Wire:
         "version": node.version,
         "generation": node.generation,
     }
+
+
+def failures_json(failures: Iterable[Failure]) -> list[Wire]:
+    """Return the parts of the scheduler that failed and have not recovered."""
+    return [{"part": part, "error": masked(error), "since": moment(since)} for part, error, since in failures]
 
 
 def statistics_json(statistics: Statistics, *, per_job: bool) -> Wire:
@@ -467,9 +474,15 @@ PREVIEW: Final[Schema] = _object(
         "schedule_type": _EDITABLE["schedule_type"],
         "schedule_config": _CONFIGS,
         "timezone": _TIMEZONE,
+        "starting": _EDITABLE["starting"],
+        "until": _EDITABLE["until"],
+        "job_id": {
+            **_nullable(ID),
+            "description": "the job that would be changed; a schedule it has already keeps its phase",
+        },
         "n": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 10},
     },
-    optional=["timezone", "n"],
+    optional=["timezone", "starting", "until", "job_id", "n"],
 )
 CANCEL_JOB_QUERY: Final[Schema] = {"type": "string", "enum": ["finish", "cancel"], "default": "finish"}
 
@@ -546,6 +559,7 @@ _RUN: Final[dict[str, Schema]] = {
 }
 _RUN_DETAIL: Final[dict[str, Schema]] = {
     **_RUN,
+    "dead_letter": {**_BOOLEAN, "description": "it waits for a decision, and can be run again"},
     "traceback": _nullable(_STRING),
     "attempts": _list(
         _object(
@@ -596,6 +610,7 @@ COMPONENTS: Final[dict[str, Schema]] = {
     "RunDetail": _object(_RUN_DETAIL),
     "Statistics": _object({**_STATISTICS, **_PER_JOB}),
     "StreamStatistics": _object(_STATISTICS),
+    "Failure": _object({"part": _STRING, "error": _STRING, "since": _MOMENT}),
     "Group": _object({"name": _STRING, "jobs": _COUNT, "paused": _COUNT}),
     "Node": _object(
         {
@@ -646,6 +661,8 @@ ANSWERS: Final[dict[str, Schema]] = {
     "status": _object(
         {
             "running": _BOOLEAN,
+            "healthy": _BOOLEAN,
+            "failures": _list(_ref("Failure")),
             "statistics": {"anyOf": [_ref("Statistics"), {"type": "null"}]},
             **_AS_OF,
             "name": _STRING,
@@ -690,7 +707,7 @@ ANSWERS: Final[dict[str, Schema]] = {
             **_AS_OF,
         }
     ),
-    "health": _object({"status": {"type": "string", "enum": ["ok", "stopped", "store_unavailable"]}}),
+    "health": _object({"status": {"type": "string", "enum": ["ok", "stopped", "failed", "store_unavailable"]}}),
     "done": _ref("Done"),
     "openapi": {"type": "object"},
 }
@@ -701,6 +718,7 @@ EVENTS: Final[dict[str, Schema]] = {
             **_AS_OF,
             "running": _BOOLEAN,
             "store_available": _BOOLEAN,
+            "failures": _list(_ref("Failure")),
             "statistics": {"anyOf": [_ref("StreamStatistics"), {"type": "null"}]},
             "jobs": _list(_ref("Job")),
             **_NEXT_CURSOR,
@@ -715,6 +733,7 @@ EVENTS: Final[dict[str, Schema]] = {
             **_AS_OF,
             "running": _BOOLEAN,
             "store_available": _BOOLEAN,
+            "failures": _list(_ref("Failure")),
             "statistics": {"anyOf": [_ref("StreamStatistics"), {"type": "null"}]},
         }
     ),

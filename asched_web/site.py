@@ -11,7 +11,16 @@ from asched.clock import SystemClock
 from asched.errors import NotStarted, StoreUnavailable
 from asched.instants import to_datetime
 from asched_web.lists import Lists
-from asched_web.schema import Redactor, Wire, job_json, moment, run_json, statistics_json, with_next_run_in
+from asched_web.schema import (
+    Redactor,
+    Wire,
+    failures_json,
+    job_json,
+    moment,
+    run_json,
+    statistics_json,
+    with_next_run_in,
+)
 from asched_web.sse import Hub
 
 if TYPE_CHECKING:
@@ -74,6 +83,7 @@ class Site:
             "as_of": moment(await self.now()),
             "running": self.scheduler.running,
             "store_available": available,
+            "failures": failures_json(self.scheduler.failures),
             "statistics": statistics,
         }
 

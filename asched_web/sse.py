@@ -269,7 +269,9 @@ class Hub:
             self._forget()
             return
         self._stats_due = True
-        if event.name == "events.dropped":
+        if event.name in ("events.dropped", "store.available"):
+            # While the store was away changes of other nodes went unheard, and a client that came meanwhile was told
+            # of nothing but the outage.
             self._everything_changed("gap")
             return
         if event.run is not None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from asched.errors import AschedError
 from asched.instants import SECOND, from_datetime, to_datetime
+from asched.model import JobStatus
 from asched.triggers import BuiltIn, count_between, next_instant
 from asched.views import Job
 from asched_web.endpoint import Endpoint, Listing, checked_query
@@ -83,7 +84,7 @@ async def get_agenda(site: Site, request: Request) -> Listing:
     complete = True
     turn = loop.time()
     for job in await site.scheduler.get_jobs():
-        if job.next_run_at is None or job.paused:
+        if job.next_run_at is None or job.paused or job.status is JobStatus.UNRESOLVED:
             continue
         now = loop.time()
         if now - turn > _TURN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asched.errors import FunctionUnknown
+from asched.errors import FunctionUnknown, RunNotFound
 from asched_web.endpoint import Endpoint, Listing, checked_body, checked_query, path_text
 from asched_web.http import Problem, Request, Response, json_response
 from asched_web.schema import CURSOR, LIMIT, run_json
@@ -38,6 +38,8 @@ async def retry_dead_letter(site: Site, request: Request) -> Response:
             409, f"no running node has the function {error.func!r}; start one that registers it",
             error="Job is unresolved",
         ) from None  # fmt: skip
+    except RunNotFound:
+        raise await _no_letter(site, run_id) from None
     return json_response(
         {
             "success": True,
@@ -51,8 +53,27 @@ async def retry_dead_letter(site: Site, request: Request) -> Response:
 async def discard_dead_letter(site: Site, request: Request) -> Response:
     run_id = path_text(request, "run_id")
     await checked_body(request, None)
-    await site.scheduler.discard_dead_letter(run_id)
+    try:
+        await site.scheduler.discard_dead_letter(run_id)
+    except RunNotFound:
+        raise await _no_letter(site, run_id) from None
     return json_response({"success": True, "message": f"Dead letter {run_id} discarded", "run_id": run_id})
+
+
+async def _no_letter(site: Site, run_id: str) -> Problem:
+    """Return the answer to a request for a letter that is none: its run may still be in the history.
+
+    Raises:
+        RunNotFound: There is no such run either.
+    """
+    run = await site.scheduler.get_run(run_id)
+    return Problem(
+        404,
+        f"run {run_id!r} is in the history, but it is no dead letter: it did not fail for good, it was discarded or run"
+        " again, or newer letters took its place; to run the function again, start the job",
+        error="No dead letter",
+        job_id=run.job_id,
+    )
 
 
 async def clear_dead_letters(site: Site, request: Request) -> Response:

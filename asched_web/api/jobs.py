@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from asched.errors import FunctionUnknown
-from asched.instants import from_datetime
-from asched.triggers import Trigger
+from asched.errors import FunctionUnknown, TriggerNotStorable
+from asched.instants import from_datetime, to_datetime
+from asched.planner import first_between
+from asched.triggers import BuiltIn, Trigger, next_instant
 from asched.triggers import preview as preview_of
-from asched.triggers.config import from_config
+from asched.triggers.config import from_config, to_config
 from asched.views import Job
 from asched_web.endpoint import Endpoint, Listing, checked_body, checked_query, path_text
 from asched_web.http import Problem, Request, Response, json_response
@@ -184,9 +185,33 @@ async def preview_schedule(site: Site, request: Request) -> Response:
     body: dict[str, Any] = await checked_body(request, "PreviewRequest")
     trigger = from_config(body["schedule_type"], body["schedule_config"], body.get("timezone"))
     now = from_datetime(await site.now())
-    bound = trigger.bound(now, site.scheduler.timezone)
-    instants = await site.scheduler.preview(bound, body.get("n", 10))
+    starting, until = (_instant(body.get(name)) for name in ("starting", "until"))
+    kept = await _kept_trigger(site, trigger, body.get("job_id"))
+    bound = trigger.bound(now, site.scheduler.timezone, starting) if kept is None else kept
+    instants: list[datetime] = []
+    at = first_between(bound, now, starting, until)
+    while at is not None and len(instants) < body.get("n", 10):
+        instants.append(to_datetime(at))
+        at = next_instant(bound, at)
+        if until is not None and at is not None and at > until:
+            break
     return await _preview(site, bound, instants)
+
+
+async def _kept_trigger(site: Site, trigger: BuiltIn, job_id: str | None) -> Trigger | None:
+    """Return the job's own trigger if an edit to ``trigger`` would leave it alone, with its phase."""
+    if job_id is None:
+        return None
+    job = await site.scheduler.get_job(job_id)
+    try:
+        same = to_config(job.trigger) == to_config(trigger)
+    except TriggerNotStorable:
+        return None
+    return job.trigger if same else None
+
+
+def _instant(text: str | None) -> int | None:
+    return None if text is None else from_datetime(datetime.fromisoformat(text))
 
 
 async def _preview(site: Site, trigger: Trigger, instants: Sequence[datetime]) -> Response:
@@ -246,5 +271,5 @@ ENDPOINTS = (
     Endpoint("GET", "/api/jobs/{job_id}/preview", "The next instants of a job", "view", "preview", preview_job,
              query=_N, errors=(404,)),
     Endpoint("POST", "/api/preview", "The next instants of a schedule that is no job yet", "view", "preview",
-             preview_schedule, body="PreviewRequest"),
+             preview_schedule, body="PreviewRequest", errors=(404,)),
 )  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from asched.model import Page
+from asched.model import Page, parse_run_id
+from asched.store import RunFilter
 from asched.views import Run
 from asched_web.endpoint import Endpoint, Listing, checked_body, checked_query, path_text
 from asched_web.http import Problem, Request, Response, json_response
@@ -39,7 +40,21 @@ async def list_runs_of_job(site: Site, request: Request) -> Listing:
 
 async def get_run(site: Site, request: Request) -> Response:
     run = await site.scheduler.get_run(path_text(request, "run_id"))
-    return json_response({"run": run_detail(run, site.redactor)})
+    return json_response({"run": run_detail(run, site.redactor, dead_letter=await _is_letter(site, run))})
+
+
+async def _is_letter(site: Site, run: Run) -> bool:
+    """Say whether a run is still a dead letter. Runs do not know, and one job has few letters."""
+    if not run.status.dead:
+        return False
+    cursor: str | None = None
+    number = parse_run_id(run.id)
+    while True:
+        letters, cursor = await site.scheduler.store.list_runs(RunFilter(job_id=run.job_id, dead=True), 1_000, cursor)
+        if any(letter.id == number for letter in letters):
+            return True
+        if cursor is None:
+            return False
 
 
 async def cancel_run(site: Site, request: Request) -> Response:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from asched.errors import NotStarted
+from asched.errors import NotStarted, StoreUnavailable
 from asched.version import VERSION
 from asched_web.endpoint import Endpoint, Listing, checked_query
 from asched_web.http import Request, Response, json_response
 from asched_web.openapi import document
-from asched_web.schema import moment, node_json, split_function, statistics_json
+from asched_web.schema import failures_json, moment, node_json, split_function, statistics_json
 from asched_web.site import Site
 
 __all__ = ["ENDPOINTS"]
@@ -18,11 +18,14 @@ async def get_status(site: Site, request: Request) -> Response:
     scheduler = site.scheduler
     try:
         statistics = statistics_json(await scheduler.get_statistics(), per_job=True)
-    except NotStarted:
+    except (NotStarted, StoreUnavailable):
+        # The rest is known without a store, and a page that opens meanwhile needs it.
         statistics = None
     return json_response(
         {
             "running": scheduler.running,
+            "healthy": scheduler.healthy,
+            "failures": failures_json(scheduler.failures),
             "statistics": statistics,
             "as_of": moment(await site.now()),
             "name": scheduler.name,
@@ -44,6 +47,8 @@ async def get_health(site: Site, request: Request) -> Response:
     scheduler = site.scheduler
     if not scheduler.running:
         return json_response({"status": "stopped"}, 503)
+    if scheduler.failures:
+        return json_response({"status": "failed"}, 503)
     if not scheduler.store_available:
         return json_response({"status": "store_unavailable"}, 503)
     return json_response({"status": "ok"})
@@ -69,7 +74,7 @@ async def get_openapi(site: Site, request: Request) -> Response:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/healthz", "Whether jobs run: ok, stopped or store_unavailable", None, "health", get_health),
+    Endpoint("GET", "/healthz", "Whether jobs run: ok, stopped, failed, store_unavailable", None, "health", get_health),
     Endpoint("GET", "/api/status", "Whether the scheduler runs, and its counts", "view", "status", get_status),
     Endpoint("GET", "/api/functions", "The functions that jobs may name", "view", "functions", list_functions),
     Endpoint("GET", "/api/nodes", "The processes that work on the schedule", "view", "nodes", lister=list_nodes),

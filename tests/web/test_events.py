@@ -38,7 +38,7 @@ async def test_a_stream_begins_with_the_state_of_everything(client: Client, stre
     assert first is not None
     assert ("snapshot", 2000) == (first.name, stream.retry)
     assert {
-        "as_of", "running", "store_available", "statistics", "jobs", "next_cursor", "runs"
+        "as_of", "running", "store_available", "failures", "statistics", "jobs", "next_cursor", "runs"
     } == first.data.keys()  # fmt: skip
     assert (200, "text/event-stream; charset=utf-8") == (
         stream.exchange.status,

@@ -301,6 +301,25 @@ async def test_a_name_that_dns_was_made_to_point_here_changes_nothing(client: Cl
         assert "allowed_hosts" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("host", "status"), [*HOSTS, ("testserver", 200)])
+@pytest.mark.parametrize("path", ["/", "/api/jobs", "/api/status", "/events"])
+async def test_a_name_that_dns_was_made_to_point_here_reads_nothing(
+    client: Client, path: str, host: str, status: int
+) -> None:
+    # The list is encoded and kept for somebody who may have it.
+    await client.get("/api/jobs")
+    if path == "/events" and status == 200:
+        return  # a stream; that it opens is what every test of streams shows
+    answer = await client.get(path, headers={"host": host})
+
+    assert status == answer.status
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/static/app.js"])
+async def test_health_and_static_files_are_open_to_any_name(client: Client, path: str) -> None:
+    assert 200 == (await client.get(path, headers={"host": "evil.example"})).status
+
+
 async def test_allowed_hosts_and_auth_vouch_for_a_name(make_client: MakeClient) -> None:
     headers = {"host": "jobs.example.com", "origin": "https://jobs.example.com"}
 
