@@ -1,7 +1,7 @@
 // What the operator does: a call, and a sentence about how it went in the bar at the bottom of the page.
 import { signal } from "./ui.js";
 import { call, each, groupPath, jobPath, letterPath, runPath } from "./api.js";
-import { t } from "./i18n.js";
+import { loadViewWords, t } from "./i18n.js";
 
 /** {text, kind: "done" | "failed" | "busy", undo}; null when there is nothing to say. */
 export const notice = signal(null);
@@ -24,13 +24,19 @@ export const question = signal(null);
 
 export const ask = (asked) => (question.value = asked);
 
+/** Why a call failed, in words for the operator: the server's own, unless they are about its insides. */
+export function whyOf(error) {
+  if (!error.code) return t("error.network");
+  return error.title === "Store is unavailable" ? t("live.storeAway") : error.message;
+}
+
 async function attempt(text, work, undo) {
   try {
     await work();
     tell(text, "done", undo);
     return true;
   } catch (error) {
-    tell(error.code ? error.message : t("error.network"), "failed");
+    tell(whyOf(error), "failed");
     return false;
   }
 }
@@ -70,24 +76,67 @@ const BULK = {
   cancel: { path: (id) => jobPath(id), method: "DELETE" },
 };
 
-async function many(items, work, said) {
-  tell(t("bulk.working", { done: 0, n: items.length }), "busy");
+// What a bulk has done so far, in case the page is left in the middle of it. Of this tab alone.
+const UNDER_WAY = "asched.bulk";
+
+function keepCount(count) {
+  if (leaving) return;
+  try {
+    if (count) sessionStorage.setItem(UNDER_WAY, JSON.stringify(count));
+    else sessionStorage.removeItem(UNDER_WAY);
+  } catch {
+    // Without storage a page that is left in the middle cannot say so.
+  }
+}
+
+let leaving = false;
+const warn = (event) => event.preventDefault();
+// The requests that are cut off when the page goes must not pass for answers.
+addEventListener("pagehide", () => (leaving = true));
+addEventListener("pageshow", () => (leaving = false));
+
+/** Say what became of a bulk that was under way when this page was left or loaded anew. */
+export async function reportLeft() {
+  let left = null;
+  try {
+    left = JSON.parse(sessionStorage.getItem(UNDER_WAY));
+  } catch {
+    // Nothing is known.
+  }
+  if (!left) return;
+  keepCount(null);
+  await loadViewWords();
+  tell(`${t(`bulk.${left.verb}`, { n: left.good })} ${t("bulk.left", { n: left.n - left.done })}`, "failed");
+}
+
+async function many(verb, items, work) {
+  const n = items.length;
+  let good = 0;
   let shown = 0;
-  const errors = await each(items, work, (done) => {
+  keepCount({ verb, n, done: 0, good });
+  addEventListener("beforeunload", warn);
+  tell(t("bulk.working", { done: 0, n }), "busy");
+  const counted = async (item) => {
+    await work(item);
+    good++;
+  };
+  const errors = await each(items, counted, (done) => {
+    keepCount({ verb, n, done, good });
     const at = performance.now();
     if (at - shown < 200) return;
     shown = at;
-    tell(t("bulk.working", { done, n: items.length }), "busy");
+    tell(t("bulk.working", { done, n }), "busy");
   });
-  const good = items.length - errors.length;
-  if (!errors.length) tell(said(good));
-  else tell(`${said(good)} ${t("bulk.failed", { n: errors.length, why: errors[0].code ? errors[0].message : t("error.network") })}`, "failed");
-  return good;
+  removeEventListener("beforeunload", warn);
+  keepCount(null);
+  const said = t(`bulk.${verb}`, { n: good });
+  if (!errors.length) tell(said);
+  else tell(`${said} ${t("bulk.failed", { n: errors.length, why: whyOf(errors[0]) })}`, "failed");
 }
 
 export function bulk(verb, ids, after) {
   const { path, method } = BULK[verb];
-  const work = () => many(ids, (id) => call(method, path(id)), (n) => t(`bulk.${verb}`, { n })).then(after);
+  const work = () => many(verb, ids, (id) => call(method, path(id))).then(after);
   if (verb === "cancel" || (verb === "run" && ids.length > 1)) {
     ask({
       title: t(`ask.${verb}Many`, { n: ids.length }),
@@ -107,7 +156,7 @@ export function group(verb, label, jobs) {
       const undo = verb === "pause" ? () => group("resume", label, jobs) : verb === "resume" ? () => group("pause", label, jobs) : null;
       tell(t(`bulk.${verb}`, { n }), "done", undo);
     } catch (error) {
-      tell(error.code ? error.message : t("error.network"), "failed");
+      tell(whyOf(error), "failed");
     }
   };
   if (verb === "cancel") {
@@ -121,14 +170,14 @@ export function group(verb, label, jobs) {
 }
 
 export const replay = (ids, after) =>
-  many(ids, (id) => call("POST", letterPath(id, "retry")), (n) => t("bulk.replay", { n })).then(after);
+  many("replay", ids, (id) => call("POST", letterPath(id, "retry"))).then(after);
 
 export const discard = (ids, after) =>
   ask({
     title: t("ask.discard", { n: ids.length }),
     text: t("ask.discardText"),
     confirm: t("act.discard"),
-    act: () => many(ids, (id) => call("DELETE", letterPath(id)), (n) => t("bulk.discard", { n })).then(after),
+    act: () => many("discard", ids, (id) => call("DELETE", letterPath(id))).then(after),
   });
 
 export const discardAll = (total, after) =>
@@ -141,7 +190,7 @@ export const discardAll = (total, after) =>
         const { cleared } = await call("DELETE", "api/dead-letters");
         tell(t("bulk.discard", { n: cleared }));
       } catch (error) {
-        tell(error.code ? error.message : t("error.network"), "failed");
+        tell(whyOf(error), "failed");
       }
       after();
     },

@@ -3,6 +3,7 @@ import { signal } from "./ui.js";
 import { remember, remembered } from "./prefs.js";
 
 let token = remembered("asched.token");
+const STATUS_AGAIN = 3_000;
 
 /** The server wants a token, or a better one. */
 export const needsToken = signal(false);
@@ -49,7 +50,11 @@ export async function call(method, path, body, headers = {}, signal) {
   }
   const answer = await fetch(`./${path}`, options);
   if (answer.status === 401) needsToken.value = true;
-  const data = await answer.json().catch(() => ({}));
+  const data = await answer.json().catch((error) => {
+    // A refusal needs no body. An answer that breaks off, or is given up, is none.
+    if (answer.ok) throw error;
+    return {};
+  });
   if (!answer.ok) throw new ApiError(answer.status, data);
   return data;
 }
@@ -65,10 +70,18 @@ export const runPath = (id, verb) => `api/runs/${encodeURIComponent(id)}${verb ?
 export const letterPath = (id, verb) => `api/dead-letters/${encodeURIComponent(id)}${verb ? `/${verb}` : ""}`;
 export const groupPath = (name, verb) => `api/groups/${encodeURIComponent(name)}${verb ? `/${verb}` : ""}`;
 
+let statusTimer = null;
+
+/** Ask who this server is and what may be done here, until it has said so once; after that each connection asks. */
 export async function loadStatus() {
-  const answer = await get("api/status");
-  needsToken.value = false;
-  status.value = answer;
+  clearTimeout(statusTimer);
+  try {
+    const answer = await get("api/status");
+    needsToken.value = false;
+    status.value = answer;
+  } catch (error) {
+    if (status.peek() === null && error.code !== 401) statusTimer = setTimeout(loadStatus, STATUS_AGAIN);
+  }
 }
 
 /** Do `work` for each item, four at a time; returns the errors. A browser has six connections to a host. */

@@ -3,9 +3,10 @@ import { effect, html, render, useEffect, useState } from "./ui.js";
 import { loadStatus, status } from "./api.js";
 import { lang, loadLanguage, loadViewWords, t } from "./i18n.js";
 import { connection, start } from "./live.js";
-import { route } from "./router.js";
+import { heading, placeHere, route } from "./router.js";
 import { Shell } from "./components/shell.js";
-import { Failure, Loading } from "./components/bits.js";
+import { Failure, Head, Loading } from "./components/bits.js";
+import { reportLeft } from "./actions.js";
 
 const VIEWS = {
   jobs: () => import("./views/jobs.js").then((module) => module.Jobs),
@@ -73,7 +74,7 @@ function View() {
   useEffect(() => {
     if (Screen) arrive();
   }, [name, id, Boolean(Screen)]);
-  if (name === "unknown") return html`<div class="view"><h1 tabindex="-1">${t("error.noPage")}</h1><p><a href="#/">${t("nav.overview")}</a></p></div>`;
+  if (name === "unknown") return html`<div class="view"><${Head} title=${t("error.noPage")} /><p><a href="#/">${t("nav.overview")}</a></p></div>`;
   if (error) return html`<div class="view"><${Failure} error=${error} retry=${() => location.reload()} /></div>`;
   if (!Screen) return html`<div class="view"><${Loading} /></div>`;
   return html`<${Screen} key=${`${name} ${id ?? ""}`} id=${id} />`;
@@ -81,9 +82,23 @@ function View() {
 
 let first = true;
 
-/** A new view begins at its heading, for the eye and for the keyboard. */
+const SETTLES = 3_000;
+
+/** A new view begins at its heading, for the eye and for the keyboard; one that is come back to, where it was left. */
 function arrive() {
-  document.getElementById("main").scrollTop = 0;
+  const main = document.getElementById("main");
+  const place = placeHere()?.main ?? 0;
+  main.scrollTop = place;
+  // What the view shows may still have to be read: it grows until the place is there.
+  const growth = new ResizeObserver(() => {
+    main.scrollTop = place;
+    if (main.scrollTop >= place - 1) growth.disconnect();
+  });
+  if (place) {
+    growth.observe(main.firstElementChild);
+    setTimeout(() => growth.disconnect(), SETTLES);
+    for (const name of ["wheel", "pointerdown", "keydown"]) main.addEventListener(name, () => growth.disconnect(), { once: true, passive: true });
+  }
   if (first) {
     first = false;
     return;
@@ -92,22 +107,20 @@ function arrive() {
 }
 
 effect(() => {
-  lang.value;
-  const { view } = route.value;
-  const title = status.value?.title || "asched";
-  document.title = `${t(view === "new" ? "act.newJob" : `nav.${view}`)} · ${title}`;
+  document.title = [heading.value, status.value?.title || "asched"].filter(Boolean).join(" · ");
 });
 
 effect(() => {
   // After each connection: another server may stand there, with other rights.
-  if (connection.value === "live") loadStatus().catch(() => {});
+  if (connection.value === "live") loadStatus();
 });
 
 async function main() {
   await loadLanguage(lang.peek());
   render(html`<${Shell}><${View} /><//>`, document.getElementById("app"));
-  loadStatus().catch(() => {});
+  loadStatus();
   start();
+  reportLeft();
 }
 
 main();

@@ -4,18 +4,50 @@ import { isFailed, isOverdue } from "./store.js";
 export const STATES = ["scheduled", "running", "paused", "failing", "overdue", "unresolved", "finished"];
 export const SORTS = ["name", "group", "status", "next", "last", "runs", "failures"];
 
-const FIELDS = { group: (row) => row.group, tag: (row) => row.tags.join(" "), status: (row) => row.status, last: (row) => row.last_status || "", func: (row) => row.func_name };
+const has = (read) => (row, wanted) => read(row).toLowerCase().includes(wanted);
+const FIELDS = {
+  name: has((row) => row.job_name),
+  id: has((row) => row.job_id),
+  group: has((row) => row.group),
+  tag: has((row) => row.tags.join(" ")),
+  func: has((row) => row.func_name),
+  module: has((row) => row.func_module || ""),
+  schedule: has((row) => `${row.schedule} ${row.schedule_zh}`),
+  status: has((row) => row.status),
+  state: (row, wanted, at) => (STATES.includes(wanted) ? inState(row, wanted, at) : row.status.includes(wanted)),
+  last: has((row) => row.last_status || ""),
+};
 
-/** Read `report group:nightly last:failed` into words and fields, all of which must hold. */
-export function readQuery(text) {
+const PART = /-?(?:\w+:)?"[^"]*"?|\S+/g;
+
+/**
+ * Read `report group:nightly -last:failed "every hour" OR backup` into tests, all of which must hold. A minus turns a
+ * part round, quotes keep words together, and OR joins the parts on its sides.
+ */
+export function readQuery(text, at) {
   const tests = [];
-  for (const part of text.toLowerCase().match(/\S+/g) || []) {
-    const [field, ...rest] = part.split(":");
-    const wanted = rest.join(":");
-    if (wanted && FIELDS[field]) tests.push((row) => FIELDS[field](row).toLowerCase().includes(wanted));
-    else tests.push((row) => row.text.includes(part));
+  let joins = false;
+  for (const part of text.match(PART) || []) {
+    if (part === "OR") {
+      joins = tests.length > 0;
+      continue;
+    }
+    const test = readPart(part.toLowerCase(), at);
+    const before = joins ? tests.pop() : null;
+    tests.push(before ? (row) => before(row) || test(row) : test);
+    joins = false;
   }
   return tests;
+}
+
+function readPart(part, at) {
+  const not = part.length > 1 && part.startsWith("-");
+  const bare = not ? part.slice(1) : part;
+  const split = bare.indexOf(":");
+  const field = split > 0 && bare.length > split + 1 ? FIELDS[bare.slice(0, split)] : undefined;
+  const wanted = (field ? bare.slice(split + 1) : bare).replaceAll('"', "");
+  const test = field ? (row) => field(row, wanted, at) : (row) => row.text.includes(wanted);
+  return not ? (row) => !test(row) : test;
 }
 
 export function inState(row, state, at) {
@@ -45,7 +77,7 @@ const KEYS = {
  * @returns {string[]}
  */
 export function pick(rows, { q = "", state = "", group = "", sort = "name", down = false }, at, before = []) {
-  const tests = readQuery(q);
+  const tests = readQuery(q, at);
   const found = [];
   const add = (row) => {
     if (group && row.group !== group) return;

@@ -72,7 +72,8 @@ export const sameDay = (at, zone) => date(at, at, zone) === date(at, at, HERE);
 export function date(at, now, zone = HERE) {
   const options = { weekday: "short", day: "numeric", month: "short", timeZone: zone };
   if (Math.abs(at - now) > 300 * 86400_000) options.year = "numeric";
-  return formatter(options).format(at);
+  // British English puts a comma after the weekday when the year follows, and none otherwise.
+  return formatter(options).format(at).replace(",", "");
 }
 
 /** All of it, for a tooltip: date, time and zone. */

@@ -4,7 +4,7 @@
 // tab, whoever holds the lock, reads the stream and hands every message on through a BroadcastChannel. When that tab
 // closes, the next one gets the lock and goes on after the last message it has seen. Locks exist on https and localhost
 // only; elsewhere each tab reads for itself, and lets go while nobody looks at it.
-import { signal } from "./ui.js";
+import { batch, computed, signal } from "./ui.js";
 import { authorization, get, loadStatus, needsToken, status, tokenMark } from "./api.js";
 import { clock, complete, jobs, keepJobs, keepOpenRuns, putJobs, putRuns, removeJob, runs, setClock, stats } from "./store.js";
 
@@ -18,12 +18,14 @@ export const restarts = signal(0);
 const SILENCE = 35_000; // the server says something every 15 s
 const HIDDEN_FOR = 5_000;
 const HELLO_WAITS = 3_000;
+const ASK_AGAIN = 3_000;
 const CHUNK = 500;
 
 let lastId = null;
 let abort = null;
 let failures = 0;
 let retryTimer = null;
+let emptyTimer = null;
 
 const seen = () => {
   const at = Date.now();
@@ -46,7 +48,7 @@ function take(name, id, text) {
     const epoch = id.split("-")[0];
     if (lastId !== null && lastId.split("-")[0] !== epoch) {
       restarts.value++;
-      loadStatus().catch(() => {});
+      loadStatus();
     }
     lastId = id;
   }
@@ -72,8 +74,15 @@ function takeSnapshot(data) {
   setClock(data.as_of);
   const { jobs: rows, runs: latest, next_cursor: cursor, ...state } = data;
   stats.value = state;
-  // While the scheduler or its store is away the lists are empty; what was known is still the best there is.
-  if (state.statistics === null && jobs.size) return;
+  clearTimeout(emptyTimer);
+  loading++;
+  if (state.statistics === null) {
+    // The scheduler or its store was away, so the lists are empty: what was known is still the best there is. The
+    // server sends another snapshot when the store is back; a store that failed a single question is never called
+    // away, so the page asks again as well.
+    if (leading) emptyTimer = setTimeout(reopen, ASK_AGAIN * (0.75 + Math.random() / 2));
+    return;
+  }
   touched = new Set();
   putJobs(rows);
   putRuns([...latest].reverse());
@@ -114,15 +123,16 @@ async function loadRest(cursor, ids) {
 async function open() {
   clearTimeout(retryTimer);
   const mine = (abort = new AbortController());
+  const begun = Date.now();
   let wait = null;
   try {
     const headers = { Accept: "text/event-stream", ...authorization() };
     if (lastId !== null) headers["Last-Event-ID"] = lastId;
     const watchdog = setInterval(() => {
-      if (Date.now() - heardAt.peek() > SILENCE) mine.abort();
+      // An attempt to connect is no news: it counts here, and not in the age that the page shows.
+      if (Date.now() - Math.max(heardAt.peek(), begun) > SILENCE) mine.abort();
     }, 5000);
     try {
-      heardAt.value = Date.now();
       const answer = await fetch("./events", { headers, signal: mine.signal, cache: "no-store" });
       if (answer.status === 401) {
         needsToken.value = true;
@@ -160,26 +170,29 @@ async function read(reader) {
     rest += decoder.decode(value, { stream: true });
     const messages = rest.split("\n\n");
     rest = messages.pop();
-    for (const message of messages) {
-      let name = "";
-      let id = "";
-      let text = "";
-      for (const line of message.split("\n")) {
-        if (line.startsWith("event: ")) name = line.slice(7);
-        else if (line.startsWith("id: ")) id = line.slice(4);
-        else if (line.startsWith("data: ")) text += line.slice(6);
-      }
-      if (name) {
-        take(name, id, text);
-        tell({ name, id, text });
-        if (name === "shutdown") {
-          tell({ state: "stopping" });
-          return;
-        }
-      }
+    // What came together is drawn together.
+    if (batch(() => messages.map(readMessage)).includes("shutdown")) {
+      tell({ state: "stopping" });
+      return;
     }
     tell({ beat: true });
   }
+}
+
+function readMessage(message) {
+  let name = "";
+  let id = "";
+  let text = "";
+  for (const line of message.split("\n")) {
+    if (line.startsWith("event: ")) name = line.slice(7);
+    else if (line.startsWith("id: ")) id = line.slice(4);
+    else if (line.startsWith("data: ")) text += line.slice(6);
+  }
+  if (name) {
+    take(name, id, text);
+    tell({ name, id, text });
+  }
+  return name;
 }
 
 function say(state) {
@@ -190,9 +203,18 @@ function say(state) {
 
 function close() {
   clearTimeout(retryTimer);
+  clearTimeout(emptyTimer);
   const old = abort;
   abort = null;
   old?.abort();
+}
+
+/** Read the stream from its beginning, with a snapshot of everything. */
+function reopen() {
+  if (abort === null) return;
+  close();
+  lastId = null;
+  open();
 }
 
 // Between tabs ---------------------------------------------------------------------------------------------------
@@ -211,10 +233,13 @@ function hear({ data }) {
     return;
   }
   if (data.to && data.to !== me) return;
-  seen();
+  // Only these two came from the server; the rest the other tab says of itself.
+  const news = data.name || data.beat;
+  if (news) seen();
+  if (data.heardAt) heardAt.value = data.heardAt;
   if (data.name) take(data.name, data.id, data.text);
   if (data.state) connection.value = data.state;
-  else if (!data.hello && connection.value !== "live" && connection.value !== "stopping") connection.value = "live";
+  else if (news && connection.value !== "live" && connection.value !== "stopping") connection.value = "live";
   if (data.rows) putJobs(data.rows);
   if (data.keep) {
     keepJobs(new Set(data.keep));
@@ -232,7 +257,7 @@ function hear({ data }) {
 async function introduce(to) {
   if (stats.value === null) return;
   const tellIt = (message) => channel.postMessage({ to, ...message });
-  tellIt({ runs: [...runs.values()].slice(-500), id: lastId, stats: stats.value, state: connection.value });
+  tellIt({ runs: [...runs.values()].slice(-500), id: lastId, stats: stats.value, state: connection.value, heardAt: heardAt.peek() });
   const ids = [...jobs.keys()];
   for (let start = 0; start < ids.length; start += CHUNK) {
     // Read now and not before: what changed meanwhile has been told already.
@@ -287,5 +312,7 @@ export function retryNow() {
 }
 
 export const isLive = () => connection.value === "live";
-export const canAct = (action) => isLive() && status.value !== null && status.value.actions.includes(action);
+/** The scheduler runs and its store answers, as far as the page was told. */
+export const answers = computed(() => stats.value === null || (stats.value.running && stats.value.store_available));
+export const canAct = (action) => isLive() && answers.value && status.value !== null && status.value.actions.includes(action);
 export { clock };

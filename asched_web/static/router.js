@@ -16,7 +16,26 @@ function decoded(part) {
 }
 
 export const route = signal(read());
+/** What the screen is about, for the window's title. */
+export const heading = signal("");
+
+// Each entry of the browser's history has a name, under which is kept how far one had scrolled there.
+const places = new Map();
+let entry = nameEntry();
+
+function nameEntry() {
+  const name = history.state?.entry ?? Math.random().toString(36).slice(2);
+  if (!history.state?.entry) history.replaceState({ entry: name }, "");
+  return name;
+}
+
+/** {main, grid}: how far this entry was scrolled when it was left; null for a new one. */
+export const placeHere = () => places.get(entry) ?? null;
+
 addEventListener("hashchange", () => {
+  // The view that is left still stands in the page.
+  places.set(entry, { main: document.getElementById("main")?.scrollTop ?? 0, grid: document.querySelector(".grid")?.scrollTop ?? 0 });
+  entry = nameEntry();
   route.value = read();
 });
 
@@ -35,6 +54,6 @@ export function go(parts, query) {
 export function setQuery(changes) {
   const now = route.value;
   const query = { ...Object.fromEntries(now.query), ...changes };
-  history.replaceState(null, "", link(now.parts, query));
+  history.replaceState(history.state, "", link(now.parts, query));
   route.value = read();
 }

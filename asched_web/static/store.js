@@ -17,7 +17,7 @@ const RUNS_KEPT = 3000;
 export const recents = new Map();
 const RECENT = 20;
 
-/** {running, store_available, statistics}; null until something came. */
+/** {running, store_available, failures, statistics}; null until something came. */
 export const stats = signal(null);
 /** Everything the server has was read at least once. */
 export const complete = signal(false);
@@ -42,11 +42,16 @@ document.addEventListener("visibilitychange", () => {
 
 const parsed = (iso) => (iso ? Date.parse(iso) : null);
 
+/** What the words of a search are sought in, besides the tags. Arguments and errors are not in a row. */
+const SEARCHED = ["job_name", "job_id", "func_module", "func_name", "group", "schedule", "schedule_zh"];
+
 function rowOf(job, old) {
-  const row = { ...job, nextAt: parsed(job.next_run), lastAt: parsed(job.last_run) };
+  // A job whose function is missing starts nothing, whatever its trigger says.
+  const nextAt = job.status === "unresolved" ? null : parsed(job.next_run);
+  const row = { ...job, nextAt, lastAt: parsed(job.last_run) };
   delete row.next_run_in;
-  const same = old && old.job_name === job.job_name && old.group === job.group && old.func_name === job.func_name;
-  row.text = same ? old.text : `${job.job_name} ${job.job_id} ${job.func_name} ${job.group} ${job.tags.join(" ")}`.toLowerCase();
+  const same = old && SEARCHED.every((name) => old[name] === job[name]) && old.tags.join(" ") === job.tags.join(" ");
+  row.text = same ? old.text : [...SEARCHED.map((name) => job[name]), ...job.tags].join(" ").toLowerCase();
   row.sortName = same ? old.sortName : job.job_name.toLowerCase();
   return row;
 }
@@ -90,8 +95,12 @@ export function keepJobs(ids) {
   });
 }
 
-/** Milliseconds by which runs are put in order: when it started, or should have. */
+/** Milliseconds of the time that is shown of a run: when it started, or should have. */
 export const runAt = (run) => Date.parse(run.started_at || run.due_at);
+
+/** The order of the server's history: those not ended first, by when they were due, then as they ended, latest first. */
+export const byNews = (a, b) => isOpen(b.status) - isOpen(a.status) || newsAt(b) - newsAt(a);
+export const newsAt = (run) => Date.parse(isOpen(run.status) ? run.due_at : run.ended_at || run.due_at);
 
 export function putRuns(list) {
   for (const run of list) {

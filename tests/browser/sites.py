@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import signal
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvicorn
 
-from asched import Scheduler, current_run
+from asched import MemoryStore, Scheduler, StoreUnavailable, current_run
 from asched_web import create_app
 
 log = logging.getLogger("work")
@@ -47,6 +50,21 @@ async def wait(seconds: float = 3600) -> None:
             log.info("step %d", step)
 
 
+async def gone() -> None:
+    """A function that the next program has no more."""
+    await asyncio.sleep(3600)
+
+
+async def nap(long: float = 1.5) -> None:
+    """Take long the first time, as a run does that waits out a downtime, and a moment afterwards."""
+    first = not _naps
+    _naps.append(long)
+    await asyncio.sleep(long if first else 0.02)
+
+
+_naps: list[float] = []
+
+
 async def betray() -> str:
     """Log, return and raise what should be text and nothing else."""
     log.info("log %s", _ALL)
@@ -56,7 +74,7 @@ async def betray() -> str:
     return _ALL
 
 
-FUNCTIONS = (work, fail, wait, betray)
+FUNCTIONS = (work, fail, wait, nap, betray)
 
 
 async def add(s: Scheduler, func: str, kind: str, config: dict[str, object], **options: object) -> None:
@@ -176,13 +194,61 @@ async def many(s: Scheduler) -> None:
         )  # fmt: skip
 
 
+async def away(s: Scheduler) -> None:
+    """Something of everything, and a job each second, so that the engine notices soon that its store is away."""
+    await populate(s)
+    await add(s, "work", "interval", {"interval": 1, "unit": "seconds"}, job_id="tick", job_name="Tick")
+
+
+async def earlier(store: MemoryStore) -> None:
+    """What an earlier program left: a run that it interrupted, and one whose function went with it."""
+    first = Scheduler(store)
+    for func in (wait, gone):
+        first.register_function(func)
+    async with first:
+        for func in ("wait", "gone"):
+            await add(first, func, "interval", {"interval": 10, "unit": "minutes"}, job_id=func)
+            await first.run_job_now(func)
+        await asyncio.sleep(0.3)
+        await first.stop(wait=False)
+
+
+async def past(s: Scheduler) -> None:
+    """A job of which one run took much longer than all others."""
+    await add(s, "nap", "interval", {"interval": 1, "unit": "days"}, job_id="nap", job_name="Nap")
+    for _ in range(20):
+        await s.wait_for_run((await s.run_job_now("nap")).id)
+
+
+async def lively(s: Scheduler) -> None:
+    """Thirty jobs that start each second and ten that do not: the history grows all the time."""
+    for n in range(10):
+        await add(s, "work", "interval", {"interval": 1, "unit": "days"}, job_id=f"still-{n}", job_name=f"Still {n}")
+    for n in range(30):
+        await add(s, "work", "interval", {"interval": 1, "unit": "seconds"}, job_id=f"beat-{n:02}",
+            job_name=f"Beat {n:02}", group="beats", jitter=0.9,
+        )  # fmt: skip
+
+
+async def letters(s: Scheduler) -> None:
+    """More failures than letters are kept, of two jobs of one name whose errors are alike."""
+    for id in ("first", "second"):
+        await add(s, "fail", "interval", {"interval": 1, "unit": "days"}, job_id=id, max_retries=0,
+            job_name="Send the quarterly statements to all customers", args=[1],
+        )  # fmt: skip
+        for _ in range(4):
+            run = await s.run_job_now(id)
+            await s.wait_for_run(run.id)
+
+
 async def nothing(s: Scheduler) -> None:
     """A schedule without a job."""
 
 
 CONTENTS: dict[str, Callable[[Scheduler], Awaitable[None]]] = {
     "populated": populate, "betrayed": betrayed, "many": many, "empty": nothing, "token": populate,
-    "read-only": populate,
+    "read-only": populate, "away": away, "lively": lively, "letters": letters,
+    "past": past,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, object]] = {
     "token": {"auth": {"look": "view", "steer": "operate", "make": "edit"}},
@@ -190,10 +256,46 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 
 
+class AwayStore(MemoryStore):
+    """A store that cannot be reached between one SIGUSR1 and the next."""
+
+    away = False
+
+    def turn(self) -> None:
+        self.away = not self.away
+
+
+def _reachable(name: str) -> Callable[..., Awaitable[Any]]:
+    method = getattr(MemoryStore, name)
+
+    async def asked(self: AwayStore, *args: Any, **options: Any) -> Any:
+        if self.away:
+            raise StoreUnavailable("cannot reach postgresql://10.0.0.7:5432/jobs: [Errno 104] Connection reset by peer")
+        return await method(self, *args, **options)
+
+    return asked
+
+
+for _name, _ in inspect.getmembers(MemoryStore, inspect.iscoroutinefunction):
+    if not _name.startswith("_") and _name not in ("open", "close"):
+        setattr(AwayStore, _name, _reachable(_name))
+
+
+STORES: dict[str, Callable[[], Scheduler]] = {
+    "away": lambda: Scheduler(AwayStore()),
+    "letters": lambda: Scheduler(max_dead_letters=5),
+}
+
+
 async def main(name: str, port: int) -> None:
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("asched").setLevel(logging.CRITICAL)
-    scheduler = Scheduler()
+    scheduler = STORES.get(name, Scheduler)()
+    store = scheduler.store
+    if isinstance(store, AwayStore):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, store.turn)
+    if name == "past" and isinstance(store, MemoryStore):
+        await earlier(store)
     for func in FUNCTIONS:
         scheduler.register_function(func)
     app = create_app(scheduler, title="Acme", **OPTIONS.get(name, {}))  # type: ignore[arg-type]

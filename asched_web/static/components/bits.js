@@ -1,8 +1,11 @@
 // Small pieces that every view is made of.
-import { cx, html, useEffect, useRef, useState } from "../ui.js";
+import { computed, cx, html, useEffect, useMemo, useRef, useState } from "../ui.js";
+import { tell, whyOf } from "../actions.js";
 import { duration, full, HERE, json, moment, relative, zoneName } from "../format.js";
 import { lang, number, t, word } from "../i18n.js";
 import { status as site } from "../api.js";
+import { answers, connection } from "../live.js";
+import { heading } from "../router.js";
 import { isFailed, isOverdue, now } from "../store.js";
 import { Icon } from "./icon.js";
 
@@ -26,13 +29,19 @@ export const IconButton = ({ icon, label, onClick, disabled, tabIndex, danger })
 export const Button = ({ icon, children, kind, ...rest }) => html`
   <button type="button" class=${cx("button", kind)} ...${rest}>${icon && html`<${Icon} name=${icon} />`}<span>${children}</span></button>`;
 
-export const Head = ({ title, note, children }) => html`
-  <header class="head"><div class="head-text"><h1 tabindex="-1">${title}</h1>${note && html`<p class="note">${note}</p>`}</div>
+/** A screen's heading, which is the window's title as well. */
+export function Head({ title, note, children }) {
+  useEffect(() => {
+    heading.value = title;
+  }, [title]);
+  return html`<header class="head"><div class="head-text"><h1 tabindex="-1">${title}</h1>${note && html`<p class="note">${note}</p>`}</div>
     ${children && html`<div class="head-actions">${children}</div>`}</header>`;
+}
 
-export const Card = ({ title, extra, children, wide, id }) => html`
-  <section class=${cx("card", wide && "wide")} aria-labelledby=${id}>
-    ${title && html`<div class="card-head"><h2 id=${id}>${title}</h2>${extra}</div>`}${children}</section>`;
+/** `many` is for one of a list of cards: a region each would be more landmarks than help. */
+export const Card = ({ title, extra, children, wide, id, many }) => html`
+  <${many ? "div" : "section"} class=${cx("card", wide && "wide")} role=${many ? "group" : undefined} aria-labelledby=${id}>
+    ${title && html`<div class="card-head"><h2 id=${id}>${title}</h2>${extra}</div>`}${children}<//>`;
 
 export const Empty = ({ icon = "check", title, children }) => html`
   <div class="empty"><${Icon} name=${icon} size="28" /><p class="empty-title">${title}</p>${children}</div>`;
@@ -43,14 +52,19 @@ export const Loading = ({ rows = 4 }) => html`
 export const Failure = ({ error, retry }) => html`
   <div class="empty" role="alert"><${Icon} name="warn" size="28" />
     <p class="empty-title">${error.code === 404 ? t("error.gone") : t("error.read")}</p>
-    <p>${error.code ? error.message : t("error.network")}</p>
+    <p>${whyOf(error)}</p>
     ${retry && html`<${Button} icon="replay" onClick=${retry}>${t("act.retry")}<//>`}</div>`;
 
 /** An instant: how far away, and what the clock reads. `at` in milliseconds. */
 export function When({ at, zone, live = true }) {
   if (at === null || at === undefined || Number.isNaN(at)) return html`<span class="faint">–</span>`;
-  const present = live ? now.value : now.peek();
-  return html`<time datetime=${new Date(at).toISOString()} title=${full(at, zone)}>${relative((at - present) / 1000)}</time>`;
+  return html`<${Ago} at=${at} zone=${zone} live=${live} />`;
+}
+
+function Ago({ at, zone, live }) {
+  // Drawn again when its words change, which for most is once a minute.
+  const text = useMemo(() => computed(() => relative((at - (live ? now.value : now.peek())) / 1000)), [at, live]);
+  return html`<time datetime=${new Date(at).toISOString()} title=${full(at, zone)}>${text.value}</time>`;
 }
 
 export const Moment = ({ at, zone }) =>
@@ -68,7 +82,7 @@ export function NextRun({ job }) {
   const overdue = isOverdue(job, now.value);
   return html`<span class=${cx("two-lines", overdue && "tone-bad")}>
     <span>${overdue ? t("job.overdue", { d: duration((now.value - job.nextAt) / 1000) }) : html`<${When} at=${job.nextAt} zone=${zone} />`}</span>
-    <small class="nums">${moment(job.nextAt, now.value, zone, false)}${zone !== HERE ? ` ${zoneName(zone)}` : ""}</small></span>`;
+    <small class="nums whole">${moment(job.nextAt, now.value, zone, false)}${zone !== HERE ? ` ${zoneName(zone)}` : ""}</small></span>`;
 }
 
 // The last runs as bars: tall is bad, middle is good, low did nothing. One path for each tone keeps a row small.
@@ -102,6 +116,11 @@ export function Progress({ of }) {
 export const runLink = (id) => `#/runs/${encodeURIComponent(id)}`;
 export const jobLink = (id) => `#/jobs/${encodeURIComponent(id)}`;
 
+/** Puts a text on the clipboard. Browsers offer it on https and localhost only; elsewhere the text is there to select. */
+export const Copy = ({ text }) => (navigator.clipboard
+  ? html`<${IconButton} icon="copy" label=${t("act.copyText", { text })} onClick=${() => navigator.clipboard.writeText(text).then(() => tell(t("did.copied", { text })), () => {})} />`
+  : null);
+
 export const Json = ({ value }) => html`<pre class="code" tabindex="0">${json(value)}</pre>`;
 
 export const ErrorLine = ({ error }) =>
@@ -119,6 +138,7 @@ export function RunNote({ run }) {
 }
 
 export const tookOf = (run) => {
+  if (run.status === "pending") return "–";
   if (run.duration !== null) return duration(run.duration);
   if (run.started_at && !isFailed(run.status)) return duration(Math.max(0, (now.value - Date.parse(run.started_at)) / 1000));
   return "–";
@@ -140,11 +160,22 @@ export function useLoad(load, inputs) {
     again();
     return () => latest.current++;
   }, inputs);
+  const failed = Boolean(state.error);
+  useEffect(() => {
+    // What failed while the server or its store was away is read when it is back.
+    if (failed && connection.value === "live") again();
+  }, [connection.value, answers.value]);
   return { ...state, again };
 }
 
 export function Chip({ on, n, state, onClick, children }) {
-  return html`<button type="button" class=${cx("chip", state && `chip-${state}`, n === 0 && "none")} aria-pressed=${Boolean(on)} onClick=${onClick}>${children}
+  const box = useRef(null);
+  useEffect(() => {
+    // On a narrow screen the chips are a row that scrolls, and the chosen one may be outside.
+    const row = box.current.parentElement;
+    if (on) row.scrollLeft = box.current.offsetLeft - row.offsetLeft - (row.clientWidth - box.current.offsetWidth) / 2;
+  }, [Boolean(on)]);
+  return html`<button ref=${box} type="button" class=${cx("chip", state && `chip-${state}`, n === 0 && "none")} aria-pressed=${Boolean(on)} onClick=${onClick}>${children}
     ${n === undefined ? null : html`<span class="nums">${number(n)}</span>`}</button>`;
 }
 

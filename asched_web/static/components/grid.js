@@ -1,10 +1,12 @@
 // A grid of any number of rows, of which only those in sight are in the page.
 import { cx, html, useEffect, useLayoutEffect, useRef, useState } from "../ui.js";
 import { letterKeys } from "../prefs.js";
+import { placeHere } from "../router.js";
 import { Icon } from "./icon.js";
 
 const SPARE = 4; // rows above and below what is seen
 const MOST = 60;
+const PRINTED = 1_000; // rows on paper, where nothing scrolls
 
 /**
  * @param {{label: string, ids: string[], columns: {key: string, label: string, sort?: string}[], rowHeight: number,
@@ -20,6 +22,8 @@ export function Grid({ label, ids, columns, rowHeight, sort, onSort, selected, o
   const [focused, setFocused] = useState(false);
   const holds = useRef({ pointer: false, focus: false });
   const headHeight = useRef(0);
+  const back = useRef(placeHere()?.grid ?? 0);
+  const [printing, setPrinting] = useState(false);
 
   useLayoutEffect(() => {
     const element = box.current;
@@ -32,6 +36,21 @@ export function Grid({ label, ids, columns, rowHeight, sort, onSort, selected, o
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
+
+  useEffect(() => {
+    const change = (event) => setPrinting(event.type === "beforeprint");
+    for (const name of ["beforeprint", "afterprint"]) addEventListener(name, change);
+    return () => {
+      for (const name of ["beforeprint", "afterprint"]) removeEventListener(name, change);
+    };
+  }, []);
+
+  useLayoutEffect(() => {
+    // Come back to, the list stands where it was left.
+    if (!ids.length || !back.current) return;
+    box.current.scrollTop = back.current;
+    back.current = 0;
+  }, [ids.length > 0]);
 
   // A shorter list may end above where one had scrolled to.
   useEffect(() => {
@@ -46,8 +65,8 @@ export function Grid({ label, ids, columns, rowHeight, sort, onSort, selected, o
     if (before !== after) onHold(after);
   };
 
-  const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - SPARE, ids.length - 1));
-  const count = Math.min(MOST, Math.ceil(height / rowHeight) + 2 * SPARE);
+  const first = printing ? 0 : Math.max(0, Math.min(Math.floor(top / rowHeight) - SPARE, ids.length - 1));
+  const count = printing ? PRINTED : Math.min(MOST, Math.ceil(height / rowHeight) + 2 * SPARE);
   const shown = ids.slice(first, first + count);
   const place = active === null ? -1 : ids.indexOf(active);
 
@@ -87,7 +106,8 @@ export function Grid({ label, ids, columns, rowHeight, sort, onSort, selected, o
         setFocused(event.target === box.current);
       }}
       onFocusOut=${(event) => {
-        if (!box.current.contains(event.relatedTarget)) hold({ focus: false });
+        // The event's own element: when the view is left while a row has the focus, the reference is gone already.
+        if (!event.currentTarget.contains(event.relatedTarget)) hold({ focus: false });
         setFocused(false);
       }}>
       <div class="grid-head" role="rowgroup"><div class="grid-row" role="row" aria-rowindex="1">

@@ -52,10 +52,11 @@ function Connection() {
   const age = Math.max(0, (Date.now() - heardAt.value) / 1000);
   const running = stats.value?.running;
   const away = stats.value && !stats.value.store_available;
-  const kind = state !== "live" ? (state === "connecting" ? "calm" : "bad") : away ? "bad" : running === false ? "warn" : "good";
+  const failed = stats.value?.failures?.length > 0;
+  const kind = state !== "live" ? (state === "connecting" ? "calm" : "bad") : away || failed ? "bad" : running === false ? "warn" : "good";
   const text =
     state === "live"
-      ? away ? t("live.storeAway") : running === false ? t("live.stopped") : t("live.live")
+      ? away ? t("live.storeAway") : running === false ? t("live.stopped") : failed ? t("live.failed") : t("live.live")
       : t(`live.${state}`);
   return html`<span class=${cx("connection", `tone-${kind}`)}><i class="dot"></i><b>${text}</b>
     ${state === "lost" || state === "stopping"

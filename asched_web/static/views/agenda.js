@@ -32,6 +32,17 @@ export function Agenda() {
     setSlot(null);
     setQuery({ span: name === "week" ? "week" : "" });
   }}>${label}</button>`;
+  const crowds = agenda?.crowded.length ? html`<${Card} key="crowds" id="agenda-crowds" title=${t("agenda.crowded")}><ul class="crowds">${agenda.crowded.map((minute) => html`<li key=${minute.at}>
+      <button type="button" class="chip chip-unresolved" onClick=${() => choose(Math.floor((Date.parse(minute.at) - Date.parse(agenda.from)) / agenda.step / 1000))}>
+      <${Icon} name="warn" size="14" /><span class="nums">${moment(Date.parse(minute.at), now.peek(), zone, false)}</span><b class="nums">${t("agenda.starts", { n: minute.starts })}</b></button></li>`)}</ul><//>` : null;
+  const often = agenda?.often.length ? html`<${Card} key="often" id="agenda-often" title=${t("agenda.often")}><ul class="often">${agenda.often.slice(0, 12).map((row) => html`<li key=${row.job_id}>
+      <a href=${jobLink(row.job_id)}>${nameOf(row.job_id)}</a><span class="note">${sentenceOf(row.job_id)}</span><span class="nums soft">${t("agenda.starts", { n: row.starts })}</span></li>`)}</ul>
+      ${agenda.often.length > 12 && html`<p class="note">${t("agenda.moreJobs", { n: agenda.often.length - 12 })}</p>`}<//>` : null;
+  // The starts of a chosen bar stand right below it.
+  const entries = agenda && html`<${Card} key="entries" id="agenda-list" title=${slot === null ? t("agenda.list") : t("agenda.slot")}>
+    ${list.length ? html`<${Days} list=${list.slice(0, shown)} zone=${zone} crowded=${crowded} />` : html`<${Empty} icon="agenda" title=${t("agenda.none")} />`}
+    ${list.length > shown && html`<div class="more"><${Button} onClick=${() => setShown(shown + SHOWN)}>${t("act.more")}<//></div>`}
+    ${slot === null && agenda.total > agenda.entries.length && shown >= agenda.entries.length ? html`<p class="note">${t("agenda.cut", { n: agenda.total - agenda.entries.length })}</p>` : null}<//>`;
   return html`<div class="view view-agenda"><${Head} title=${t("nav.agenda")} note=${t("agenda.note", { zone: zoneName(zone) || zone })}>
       <div class="segments" role="group" aria-label=${t("agenda.span")}>${span("day", t("agenda.day"))}${span("week", t("agenda.week"))}</div>
       ${HERE !== "UTC" && html`<div class="segments" role="group" aria-label=${t("form.timezone")}>${[HERE, "UTC"].map((name) => html`<button key=${name} type="button" aria-pressed=${zone === name}
@@ -42,16 +53,7 @@ export function Agenda() {
         <${AgendaBars} agenda=${agenda} height="96" chosen=${slot} onChoose=${choose} />
         ${agenda.often.length ? html`<p class="note">${t("agenda.besides", { n: agenda.often.length })}</p>` : null}
         ${!agenda.complete && html`<p class="note">${t("agenda.incomplete")}</p>`}<//>
-      ${agenda.crowded.length ? html`<${Card} id="agenda-crowds" title=${t("agenda.crowded")}><ul class="crowds">${agenda.crowded.map((minute) => html`<li key=${minute.at}>
-          <button type="button" class="chip chip-unresolved" onClick=${() => choose(Math.floor((Date.parse(minute.at) - Date.parse(agenda.from)) / agenda.step / 1000))}>
-          <${Icon} name="warn" size="14" /><span class="nums">${moment(Date.parse(minute.at), now.peek(), zone, false)}</span><b class="nums">${t("agenda.starts", { n: minute.starts })}</b></button></li>`)}</ul><//>` : null}
-      ${agenda.often.length ? html`<${Card} id="agenda-often" title=${t("agenda.often")}><ul class="often">${agenda.often.slice(0, 12).map((row) => html`<li key=${row.job_id}>
-          <a href=${jobLink(row.job_id)}>${nameOf(row.job_id)}</a><span class="note">${sentenceOf(row.job_id)}</span><span class="nums soft">${t("agenda.starts", { n: row.starts })}</span></li>`)}</ul>
-          ${agenda.often.length > 12 && html`<p class="note">${t("agenda.moreJobs", { n: agenda.often.length - 12 })}</p>`}<//>` : null}
-      <${Card} id="agenda-list" title=${slot === null ? t("agenda.list") : t("agenda.slot")}>
-        ${list.length ? html`<${Days} list=${list.slice(0, shown)} zone=${zone} crowded=${crowded} />` : html`<${Empty} icon="agenda" title=${t("agenda.none")} />`}
-        ${list.length > shown && html`<div class="more"><${Button} onClick=${() => setShown(shown + SHOWN)}>${t("act.more")}<//></div>`}
-        ${agenda.total > agenda.entries.length && shown >= agenda.entries.length ? html`<p class="note">${t("agenda.cut", { n: agenda.total - agenda.entries.length })}</p>` : null}<//></div>`}</div>`;
+      ${slot === null ? [crowds, often, entries] : [entries, crowds, often]}</div>`}</div>`;
 }
 
 const nameOf = (id) => jobs.get(id)?.job_name || id;

@@ -5,7 +5,7 @@ import { get, may, runPath } from "../api.js";
 import { t } from "../i18n.js";
 import { canAct, connection } from "../live.js";
 import { countLetters, lettersChanged } from "../letters.js";
-import { jobs, runAt } from "../store.js";
+import { jobs, runAt, stats } from "../store.js";
 import { Button, Card, Empty, Failure, Head, jobLink, Json, Loading, Moment, runLink, useLoad, When } from "../components/bits.js";
 
 const SHOWN = 10;
@@ -43,7 +43,7 @@ export function DeadLetters() {
     setChosen(next);
   };
   const total = data?.total ?? 0;
-  return html`<div class="view view-letters"><${Head} title=${t("nav.dead-letters")} note=${data ? t("letters.note", { n: total }) : ""}>
+  return html`<div class="view view-letters"><${Head} title=${t("nav.dead-letters")} note=${data ? noteOf(total) : ""}>
       ${may("operate") && total > 0 ? html`<${Button} icon="replay" disabled=${!canAct("operate")} onClick=${() => replay([...known], after)}>${t("act.replayAll")}<//>` : null}
       ${may("edit") && total > 0 ? html`<${Button} icon="trash" disabled=${!canAct("edit")} onClick=${() => discardAll(total, after)}>${t("act.discardAll")}<//>` : null}<//>
     ${!data ? (error ? html`<${Failure} error=${error} retry=${again} />` : html`<${Loading} rows="6" />`)
@@ -55,6 +55,12 @@ export function DeadLetters() {
         <div class="stack">${groups.map(([key, letters], i) => html`<${LetterGroup} key=${key} n=${i} letters=${letters} chosen=${chosen} choose=${choose} after=${after} />`)}</div>`}</div>`;
 }
 
+/** How many are kept, and of how many failures: the oldest make room, and a letter can be run again or discarded. */
+function noteOf(total) {
+  const failures = stats.value?.statistics?.total_failures;
+  return failures > total ? `${t("letters.note", { n: total })} · ${t("letters.ofFailures", { n: failures })}` : t("letters.note", { n: total });
+}
+
 function LetterGroup({ n, letters, chosen, choose, after }) {
   const [shown, setShown] = useState(SHOWN);
   const [first] = letters;
@@ -64,7 +70,7 @@ function LetterGroup({ n, letters, chosen, choose, after }) {
   const title = html`<span class="letter-title"><input type="checkbox" aria-label=${t("letters.selectGroup", { name })} checked=${ids.every((id) => chosen.has(id))}
       indeterminate=${ids.some((id) => chosen.has(id)) && !ids.every((id) => chosen.has(id))} onChange=${(event) => choose(ids, event.target.checked)} />
     <a href=${jobLink(first.job_id)}>${name}</a><span class="badge bad">${letters.length}</span></span>`;
-  return html`<${Card} id=${`letters-${n}`} title=${title} extra=${html`<span class="note"><${When} at=${Math.min(...times)} />${Math.max(...times) - Math.min(...times) > 60_000 ? html` – <${When} at=${Math.max(...times)} />` : null}</span>`}>
+  return html`<${Card} many id=${`letters-${n}`} title=${title} extra=${html`<span class="note"><${When} at=${Math.min(...times)} />${Math.max(...times) - Math.min(...times) > 60_000 ? html` – <${When} at=${Math.max(...times)} />` : null}</span>`}>
     <p class="error-line letter-error"><b>${first.error?.type}</b>${first.error?.message ? `: ${first.error.message}` : ""}</p>
     <ul class="letters">${letters.slice(0, shown).map((run) => html`<${Letter} key=${run.run_id} run=${run} on=${chosen.has(run.run_id)} choose=${choose} after=${after} />`)}</ul>
     ${letters.length > shown && html`<${Button} kind="quiet" onClick=${() => setShown(shown + 50)}>${t("letters.more", { n: letters.length - shown })}<//>`}<//>`;

@@ -1,11 +1,11 @@
 // Make a job, or change one. What the trigger will do is shown while it is written; the server knows, this page asks.
 import { cx, html, useEffect, useRef, useState } from "../ui.js";
-import { tell } from "../actions.js";
+import { tell, whyOf } from "../actions.js";
 import { call, get, jobPath, status } from "../api.js";
 import { lang, t, word } from "../i18n.js";
 import { canAct } from "../live.js";
 import { go, link, route } from "../router.js";
-import { Card, Failure, Head, Loading } from "../components/bits.js";
+import { Button, Card, Failure, Head, Loading } from "../components/bits.js";
 import { Icon } from "../components/icon.js";
 import { Instants } from "./job.js";
 
@@ -41,15 +41,21 @@ function read(job) {
   };
 }
 
-const quantity = (value) => (value.trim() === "" || Number.isNaN(Number(value)) ? value : Number(value));
+/** A number as people write it, with a decimal comma too; what is none is left for the server to refuse. */
+const quantity = (value) => {
+  const written = value.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2");
+  return written === "" || Number.isNaN(Number(written)) ? value : Number(written);
+};
+/** "9:00" and "9：00" as "09:00". */
+const clockTime = (value) => value.trim().replaceAll("：", ":").replace(/^\d:/, "0$&");
 const optional = (value) => (value.trim() === "" ? null : quantity(value));
 
 function schedule(form) {
   const config = {
     interval: () => ({ interval: quantity(form.interval), unit: form.unit }),
-    daily: () => ({ time: form.time }),
-    weekly: () => ({ time: form.time, days: form.days }),
-    hourly: () => ({ time: form.minute }),
+    daily: () => ({ time: clockTime(form.time) }),
+    weekly: () => ({ time: clockTime(form.time), days: form.days }),
+    hourly: () => ({ time: form.minute.trim() }),
     cron: () => ({ expression: form.expression.trim() }),
     once: () => (form.once === "delay" ? { delay: quantity(form.delay), unit: form.delay_unit } : { at: form.at.trim().replace("T", " ") }),
   }[form.type]();
@@ -83,12 +89,38 @@ function body(form) {
   return { value, faults };
 }
 
-/** Without an offset it is meant as UTC, which the field says. */
+/** Without an offset it is meant as UTC, which the field says. What is no date is left for the server to refuse. */
 const instant = (given) => {
-  const value = given.trim().replace(" ", "T");
+  const value = given.trim();
   if (!value) return null;
-  return /(Z|[+-]\d\d:?\d\d)$/.test(value) ? value : `${value}Z`;
+  const [, date, time = "00:00"] = /^(\d{4}-\d\d-\d\d)(?:[T ]+(\d?\d:\d\d(?::\d\d(?:\.\d+)?)?))?$/.exec(value) || [];
+  return date ? `${date}T${clockTime(time)}Z` : value.replace(" ", "T");
 };
+
+/** The members that differ, those of the schedule and of the function together: nothing is planned anew for the others. */
+function changesOf(value, before) {
+  const differs = (name) => JSON.stringify(value[name]) !== JSON.stringify(before[name]);
+  const changed = Object.keys(value).filter((name) => differs((TOGETHER.find((names) => names.includes(name)) || [name]).find(differs) ?? name));
+  return Object.fromEntries(changed.map((name) => [name, value[name]]));
+}
+
+const TOGETHER = [["schedule_type", "schedule_config", "timezone"], ["func_module", "func_name"]];
+
+/** What was written and not saved, by form, for as long as the page is open: going away and back loses nothing. */
+const drafts = new Map();
+
+addEventListener("beforeunload", (event) => drafts.size && event.preventDefault());
+
+/** Where the fault of a changed field would stand. */
+const placeOf = (name) => (SCHEDULE.includes(name) ? "/schedule_config" : name === "func" ? "/func_name" : `/${name}`);
+const SCHEDULE = ["interval", "unit", "time", "days", "minute", "expression", "once", "delay", "delay_unit", "at", "type"];
+const below = (fault, pointer) => fault.pointer === pointer || fault.pointer.startsWith(`${pointer}/`);
+
+/** A fault stands at its field, so it need not name the member of the request. */
+const faultText = (detail) => detail.replace(/^schedule_config(\.\w+)? /, "");
+
+/** Nothing that could be looked ahead from has been written yet. */
+const isUnwritten = (form) => form.type === "once" && form.once === "at" && !form.at.trim();
 
 export function JobForm({ id }) {
   const [job, setJob] = useState(null);
@@ -109,54 +141,89 @@ export function JobForm({ id }) {
   const title = id ? t("form.edit", { name: job?.job_name || id }) : t("act.newJob");
   if (error) return html`<div class="view"><${Head} title=${title} /><${Failure} error=${error} retry=${load} /></div>`;
   if (!job) return html`<div class="view"><${Head} title=${title} /><${Loading} rows="8" /></div>`;
-  return html`<${Form} id=${id} title=${title} job=${job} functions=${functions} />`;
+  return html`<${Form} key=${`${from ?? ""} ${job.job_id ?? ""}`} id=${id} title=${title} job=${job} functions=${functions} />`;
 }
 
 function Form({ id, title, job, functions }) {
-  const [form, setForm] = useState(() => {
+  const key = id ?? `new ${job.job_id ?? ""}`;
+  const begin = () => {
     if (!job.job_id) return { ...BLANK, func: functions.length ? `${functions[0].func_module}:${functions[0].func_name}` : "" };
     return id ? read(job) : { ...read(job), job_id: "", job_name: `${job.job_name} 2` };
-  });
+  };
+  const [blank, setBlank] = useState(begin);
+  const [{ form, version, found }, setDraft] = useState(() => (drafts.has(key) ? { ...drafts.get(key), found: true } : { form: blank, version: job.version }));
   const [faults, setFaults] = useState([]);
   const [failure, setFailure] = useState("");
   const [busy, setBusy] = useState(false);
-  const preview = usePreview(form);
+  const own = Boolean(id) && job.schedule_type === "custom";
+  const preview = usePreview(form, id, own);
   const summary = useRef(null);
-  const set = (change) => setForm({ ...form, ...change });
-  const own = id && job.schedule_type === "custom";
+  const set = (change) => {
+    const next = { form: { ...form, ...change }, version, found };
+    if (JSON.stringify(next.form) === JSON.stringify(blank)) drafts.delete(key);
+    else drafts.set(key, { form: next.form, version });
+    setDraft(next);
+    // What was wrong with a field is not known of what stands there now.
+    setFaults(faults.filter((fault) => !Object.keys(change).some((name) => below(fault, placeOf(name)))));
+  };
+  const discard = () => {
+    drafts.delete(key);
+    const fresh = begin();
+    setBlank(fresh);
+    setDraft({ form: fresh, version: job.version });
+    setFaults([]);
+    setFailure("");
+  };
+  useEffect(() => () => {
+    if (drafts.has(key)) tell(t("form.kept", { title }));
+  }, [key, title]);
 
   const submit = async (event) => {
     event.preventDefault();
-    const { value, faults: broken } = body(form);
+    const { value: whole, faults: broken } = body(form);
+    const value = id && !broken.length ? changesOf(whole, body(read(job)).value) : whole;
     if (own) ["schedule_type", "schedule_config", "timezone"].forEach((name) => delete value[name]);
     setFailure("");
     setFaults(broken);
     if (broken.length) return focusFirst();
+    if (id && !Object.keys(value).length) {
+      drafts.delete(key);
+      tell(t("form.same", { name: job.job_name }));
+      return go(["jobs", id]);
+    }
     setBusy(true);
     try {
-      if (id) await call("PUT", jobPath(id), value, { "If-Match": `"${job.version}"` });
+      if (id) await call("PUT", jobPath(id), value, { "If-Match": `"${version}"` });
       else if (form.job_id.trim()) value.job_id = form.job_id.trim();
       const answer = id ? { job_id: id } : await call("POST", "api/jobs", value);
-      tell(t(id ? "did.saved" : "did.created", { name: value.job_name || answer.job_id }));
+      drafts.delete(key);
+      tell(t(id ? "did.saved" : "did.created", { name: whole.job_name || answer.job_id }));
       go(["jobs", answer.job_id]);
     } catch (problem) {
       setBusy(false);
-      setFaults(problem.faults || []);
-      setFailure(problem.code === 412 ? t("form.changed") : problem.code ? problem.message : t("error.network"));
+      const told = problem.faults || [];
+      setFaults(told);
+      // What stands at its field is not said a second time.
+      const all = told.length && told.every((fault) => placed.some((pointer) => below(fault, pointer)));
+      setFailure(problem.code === 412 ? t("form.changed") : all ? t("form.check") : whyOf(problem));
       focusFirst();
     }
   };
   const focusFirst = () => requestAnimationFrame(() => (document.querySelector("[aria-invalid=true]") || summary.current)?.focus());
 
-  const faultOf = (...pointers) => faults.find((fault) => pointers.some((pointer) => fault.pointer === pointer || fault.pointer.startsWith(`${pointer}/`)))?.detail;
+  const faultOf = (...pointers) => {
+    const found = [...faults, ...preview.faults].find((fault) => pointers.some((pointer) => below(fault, pointer)));
+    return found && faultText(found.detail);
+  };
   const props = { form, set, faultOf };
   const placed = ["/func_name", "/func_module", "/job_name", "/job_id", "/group", "/schedule_config", "/schedule_type", "/timezone", "/args", "/kwargs", "/max_retries",
     "/timeout", "/overlap", "/catch_up", "/catch_up_window", "/on_crash", "/jitter", "/starting", "/until", "/max_runs", "/tags"];
-  const loose = faults.filter((fault) => !placed.some((pointer) => fault.pointer === pointer || fault.pointer.startsWith(`${pointer}/`)));
+  const loose = faults.filter((fault) => !placed.some((pointer) => below(fault, pointer)));
   return html`<form class="view view-form" onSubmit=${submit} novalidate><${Head} title=${title}>
       <a class="button" href=${id ? link(["jobs", id]) : link(["jobs"])}><span>${t("act.back")}</span></a>
       <button class="button primary" disabled=${busy || !canAct("edit")}><${Icon} name="check" /><span>${t(id ? "act.save" : "act.create")}</span></button><//>
-    <div ref=${summary} tabindex="-1" role="alert">${failure && html`<p class="fault form-fault">${failure}${loose.map((fault) => html`<br />${fault.pointer} ${fault.detail}`)}</p>`}</div>
+    <div ref=${summary} tabindex="-1" role="alert">${failure && html`<p class="fault form-fault">${failure}${loose.map((fault) => html`<br />${faultText(fault.detail)}`)}</p>`}</div>
+    ${found && html`<p class="note form-draft">${t("form.draft")} <${Button} kind="quiet" onClick=${discard}>${t("form.discard")}<//></p>`}
     <div class="columns form-columns"><div class="stack">
       <${Card} id="form-what" title=${t("form.what")}>
         <${Field} label=${t("run.func")} fault=${faultOf("/func_name", "/func_module")} hint=${functions.length ? "" : t("form.noFunctions")}>
@@ -186,10 +253,18 @@ function Form({ id, title, job, functions }) {
     ${own ? null : html`<div class="preview-column"><${Preview} preview=${preview} /></div>`}</div></form>`;
 }
 
-function usePreview(form) {
+/** {data, error, faults, idle} of what would be planned if the form were saved now. */
+function usePreview(form, id, own) {
   const [state, setState] = useState({ data: null, error: null });
-  const asked = JSON.stringify({ ...schedule(form), n: 10 });
+  const runs = id ? null : Number(form.max_runs);
+  const n = runs >= 1 ? Math.min(INSTANTS, Math.floor(runs)) : INSTANTS;
+  const idle = own || isUnwritten(form);
+  const asked = JSON.stringify({ ...schedule(form), starting: instant(form.starting), until: instant(form.until), n, job_id: id ?? null });
   useEffect(() => {
+    if (idle) {
+      setState({ data: null, error: null });
+      return undefined;
+    }
     const abort = new AbortController();
     const timer = setTimeout(() => {
       call("POST", "api/preview", JSON.parse(asked), {}, abort.signal).then(
@@ -201,13 +276,16 @@ function usePreview(form) {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [asked]);
-  return state;
+  }, [asked, idle]);
+  return { ...state, idle, faults: state.error?.faults || [] };
 }
 
-function Preview({ preview: { data, error } }) {
+const INSTANTS = 10;
+
+function Preview({ preview: { data, error, idle } }) {
+  if (idle) return html`<${Card} id="form-preview" title=${t("form.preview")}><p class="note">${t("form.unwritten")}</p><//>`;
   return html`<${Card} id="form-preview" title=${t("form.preview")}><div aria-live="polite">
-    ${error ? html`<p class="fault">${error.faults?.length ? error.faults.map((fault) => fault.detail).join(" ") : error.code ? error.message : t("error.network")}</p>`
+    ${error ? html`<p class=${cx(error.faults?.length ? "note" : "fault")}>${error.faults?.length ? t("form.check") : whyOf(error)}</p>`
       : data ? html`<p class="sentence">${lang.value === "zh" ? data.schedule_zh : data.schedule}</p>` : null}</div>
     ${!data ? (error ? null : html`<${Loading} rows="5" />`) : html`<div class=${cx(error && "faded")}>${data.instants.length
       ? html`<${Instants} list=${data.instants} zone=${data.timezone || status.value?.timezone || "UTC"} />` : html`<p class="note">${t("job.noNext")}</p>`}</div>`}<//>`;
@@ -222,10 +300,10 @@ function Trigger({ form, set, faultOf }) {
   if (form.type === "hourly") return html`<${Input} ...${props} name="minute" label=${t("form.minute")} inputmode="numeric" pointer="/schedule_config" />`;
   if (form.type === "cron") return html`<${Input} ...${props} name="expression" label=${t("form.expression")} hint=${t("form.cronHint")} mono pointer="/schedule_config" />`;
   if (form.type === "weekly") return html`<fieldset class="days"><legend class="legend">${t("form.days")}</legend>${DAYS.map((day) => html`<label key=${day} class="check"><input type="checkbox" checked=${form.days.includes(day)}
-      onChange=${(event) => set({ days: event.target.checked ? [...form.days, day].sort() : form.days.filter((other) => other !== day) })} /><span>${t(`day.${day}`)}</span></label>`)}</fieldset>${time}`;
+      onChange=${(event) => set({ days: event.target.checked ? [...form.days, day].sort() : form.days.filter((other) => other !== day) })} /><span>${t(`day.${day}`)}</span></label>`)}${faultOf("/schedule_config/days") && html`<small class="fault">${faultOf("/schedule_config/days")}</small>`}</fieldset>${time}`;
   return html`<div class="segments once" role="group" aria-label=${t("type.once")}>${["at", "delay"].map((name) => html`<button key=${name} type="button" aria-pressed=${form.once === name} onClick=${() => set({ once: name })}>${t(`form.once_${name}`)}</button>`)}</div>
     ${form.once === "at" ? html`<${Input} ...${props} name="at" label=${t("form.at")} placeholder="2027-01-01 09:00:00" pointer="/schedule_config" />`
-      : html`<div class="pair"><${Input} ...${props} name="delay" label=${t("form.delay")} inputmode="decimal" pointer="/schedule_config" />${units("delay_unit")}</div>`}${config && form.once === "delay" ? null : null}`;
+      : html`<div class="pair"><${Input} ...${props} name="delay" label=${t("form.delay")} inputmode="decimal" pointer="/schedule_config" />${units("delay_unit")}</div>`}`;
 }
 
 let made = 0;

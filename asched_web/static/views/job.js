@@ -1,13 +1,13 @@
 // One job: when it runs next, how its runs went, what it is made of.
-import { html, useEffect } from "../ui.js";
+import { html, useEffect, useRead } from "../ui.js";
 import { cancelJob, pause, resume, runNow } from "../actions.js";
 import { get, jobPath, may } from "../api.js";
 import { duration, full, HERE, moment, percent, sameDay, zoneName } from "../format.js";
 import { lang, number, t, word } from "../i18n.js";
 import { canAct, connection } from "../live.js";
 import { go, link } from "../router.js";
-import { isFailed, isOpen, jobs, jobsChanged, now, runAt, runs, runsChanged } from "../store.js";
-import { Button, Card, Failure, Head, Json, Loading, Moment, NextRun, scheduleOf, State, tone, useLoad, When, zoneOf } from "../components/bits.js";
+import { isFailed, isOpen, jobs, jobsChanged, now, runAt, runs } from "../store.js";
+import { Button, Card, Copy, Failure, Head, Json, Loading, Moment, NextRun, scheduleOf, State, tone, useLoad, When, zoneOf } from "../components/bits.js";
 import { RunChart } from "../components/chart.js";
 import { Icon } from "../components/icon.js";
 import { RunList } from "./runs.js";
@@ -15,18 +15,17 @@ import { RunList } from "./runs.js";
 const CHARTED = 100;
 
 export function JobPage({ id }) {
-  jobsChanged.value;
-  const row = jobs.get(id);
+  const row = useRead(() => (jobsChanged.value, jobs.get(id)), [id]);
   const { data, error, again } = useLoad(() => get(jobPath(id)).then((answer) => answer.job), [id]);
   useEffect(() => {
     if (data && row && row.version !== data.version) again();
   }, [row?.version, data]);
   if (!data) return html`<div class="view"><${Head} title=${id} />${error ? html`<${Failure} error=${error} retry=${again} />` : html`<${Loading} rows="8" />`}</div>`;
   // What changes with each run is told by the stream; what only an edit changes was read.
-  const job = row ? { ...data, ...row } : { ...data, nextAt: data.next_run ? Date.parse(data.next_run) : null };
+  const job = row ? { ...data, ...row } : { ...data, nextAt: data.next_run && data.status !== "unresolved" ? Date.parse(data.next_run) : null };
   const able = canAct("operate");
   return html`<div class="view view-job"><${Head} title=${job.job_name} note=${html`${scheduleOf(job)} <span class="tag">${job.group}</span>`}>
-      ${may("operate") && html`<${Button} icon="bolt" kind="primary" disabled=${!able} onClick=${() => runNow(job)}>${t("act.run")}<//>
+      ${may("operate") && html`<${Button} icon="bolt" kind="primary" disabled=${!able || job.status === "unresolved"} onClick=${() => runNow(job)}>${t("act.run")}<//>
         <${Button} icon=${job.paused ? "play" : "pause"} disabled=${!able} onClick=${() => (job.paused ? resume(job) : pause(job))}>${t(job.paused ? "act.resume" : "act.pause")}<//>`}
       ${may("edit") && html`<a class="button" href=${link(["jobs", id, "edit"])}><${Icon} name="edit" /><span>${t("act.edit")}</span></a>
         <a class="button" href=${link(["new"], { from: id })}><${Icon} name="copy" /><span>${t("act.copy")}</span></a>
@@ -47,13 +46,13 @@ export function JobPage({ id }) {
 }
 
 function History({ id }) {
-  const { data, again } = useLoad(() => get(jobPath(id, "runs"), { limit: CHARTED }).then((page) => page.history), [id]);
+  const { data, error, again } = useLoad(() => get(jobPath(id, "runs"), { limit: CHARTED }).then((page) => page.history), [id]);
   useEffect(() => {
     if (connection.value === "live") again();
   }, [connection.value]);
-  runsChanged.value;
+  // Once a second is soon enough for a picture.
   now.value;
-  if (!data) return html`<${Card} id="job-chart" wide title=${t("job.chart")}><${Loading} rows="3" /><//>`;
+  if (!data) return html`<${Card} id="job-chart" wide title=${t("job.chart")}>${error ? html`<${Failure} error=${error} retry=${again} />` : html`<${Loading} rows="3" />`}<//>`;
   const all = new Map(data.map((run) => [run.run_id, run]));
   for (const run of runs.values()) if (run.job_id === id) all.set(run.run_id, run);
   const list = [...all.values()].filter((run) => run.started_at).sort((a, b) => runAt(a) - runAt(b)).slice(-CHARTED);
@@ -63,7 +62,7 @@ function History({ id }) {
   const bad = list.filter((run) => isFailed(run.status)).length;
   const titleOf = (run) => `${moment(runAt(run), now.peek())}: ${word("status", run.status)}, ${duration(seconds(run))}`;
   return html`<${Card} id="job-chart" wide title=${t("job.chart")} extra=${done.length > 0 && html`<span class="note nums">${t("job.quantiles", { p50: at(0.5), p95: at(0.95), max: at(1) })}</span>`}>
-    ${list.length ? html`<${RunChart} runs=${list} seconds=${seconds} toneOf=${(run) => tone(run.status)} titleOf=${titleOf} onOpen=${(run) => go(["runs", run.run_id])}
+    ${list.length ? html`<${RunChart} runs=${list} seconds=${seconds} toneOf=${(run) => tone(run.status)} titleOf=${titleOf} at=${runAt} onOpen=${(run) => go(["runs", run.run_id])}
       label=${t("job.chartText", { n: list.length, bad, p50: at(0.5), p95: at(0.95) })} />` : html`<p class="note">${t("runs.none")}</p>`}<//>`;
 }
 
@@ -86,13 +85,13 @@ function Upcoming({ job }) {
   }, [data && data.instants[0] && Date.parse(data.instants[0].at) < now.value - 1000]);
   const zone = zoneOf(job);
   return html`<${Card} id="job-next" title=${t("job.upcoming")} extra=${html`<span class="tag" title=${zone}><${Icon} name="clock" size="12" />${zoneName(zone)}</span>`}>
-    ${job.paused ? html`<p class="note">${t("job.pausedText")}</p>` : error && !data ? html`<${Failure} error=${error} retry=${again} />`
+    ${job.paused ? html`<p class="note">${t("job.pausedText")}</p>` : job.status === "unresolved" ? html`<p class="note">${t("job.unresolvedText")}</p>` : error && !data ? html`<${Failure} error=${error} retry=${again} />`
       : !data ? html`<${Loading} rows="5" />` : data.instants.length ? html`<${Instants} list=${data.instants} zone=${zone} />` : html`<p class="note">${t("job.noNext")}</p>`}<//>`;
 }
 
 function Configuration({ job }) {
   const rows = [
-    [t("job.id"), html`<span class="mono">${job.job_id}</span>`],
+    [t("job.id"), html`<span class="mono">${job.job_id}</span> <${Copy} text=${job.job_id} />`],
     [t("run.func"), html`<span class="mono">${job.func_module}.${job.func_name}</span>`],
     [t("job.origin"), word("origin", job.origin)],
     [t("col.schedule"), lang.value === "zh" ? job.schedule_zh : job.schedule],

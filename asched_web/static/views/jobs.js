@@ -1,10 +1,10 @@
 // All jobs. What is shown, in which order and what is selected stands in the address.
-import { cx, html, useEffect, useMemo, useRef, useState } from "../ui.js";
+import { cx, html, useEffect, useLatest, useMemo, useRead, useRef, useState, useThrottled } from "../ui.js";
 import { bulk, cancelJob, group as groupAction, pause, resume, runNow } from "../actions.js";
 import { may, status as site } from "../api.js";
 import { isLively, pick, SORTS, STATES } from "../filter.js";
 import { number, t } from "../i18n.js";
-import { canAct } from "../live.js";
+import { answers, canAct } from "../live.js";
 import { letterKeys } from "../prefs.js";
 import { go, link, route, setQuery } from "../router.js";
 import { complete, countJobs, jobs, jobsChanged, jobsMoved, now, recentOf, runsChanged, stats } from "../store.js";
@@ -15,6 +15,7 @@ import { Icon } from "../components/icon.js";
 
 const narrow = matchMedia("(max-width: 860px)");
 const ORDERED_EVERY = 1000;
+const COUNTED_EVERY = 1000;
 const IN_ADDRESS = 20; // selected jobs that the address names; above that the selection is this page's own
 
 function useNarrow() {
@@ -50,13 +51,13 @@ export function Jobs() {
   };
   // What one has asked for comes at once; what the schedule changes waits until nobody points at a row.
   useMemo(refresh, [filterKey]);
-  useThrottled(lively ? jobsChanged.value : jobsMoved.value, ORDERED_EVERY, () => {
+  useThrottled(() => (lively ? jobsChanged : jobsMoved).value, ORDERED_EVERY, () => {
     const fresh = pick(jobs, filter, now.peek(), ids);
     if (!held.current || ids.length === 0) {
       setIds(fresh);
       setWaiting(0);
     } else setWaiting(difference(ids, fresh));
-  });
+  }, [lively]);
 
   const select = (change) => {
     const next = new Set(selected);
@@ -67,7 +68,9 @@ export function Jobs() {
   };
   const toggle = (id) => select((set) => (set.has(id) ? set.delete(id) : set.add(id)));
   const sortBy = (key) => setQuery({ sort: key, order: filter.sort === key && !filter.down ? "desc" : "" });
-  const present = [...selected].filter((id) => jobs.has(id));
+  // What is acted on is what one sees: a selected job that the filter hides is left alone, and said to be.
+  const present = ids.filter((id) => selected.has(id) && jobs.has(id));
+  const hidden = [...selected].filter((id) => jobs.has(id)).length - present.length;
 
   const onKey = (key, id) => {
     const job = jobs.get(id);
@@ -76,7 +79,7 @@ export function Jobs() {
     else if (!letterKeys.peek()) return false;
     else if (key === "x") toggle(id);
     else if (key === "p" && job && canAct("operate")) job.paused ? resume(job) : pause(job);
-    else if (key === "r" && job && canAct("operate")) runNow(job);
+    else if (key === "r" && job && canAct("operate") && isRunnable(job)) runNow(job);
     else return false;
     return true;
   };
@@ -95,12 +98,14 @@ export function Jobs() {
 
   const Row = useMemo(() => ({ id, selected: chosen }) => html`<${JobCells} id=${id} chosen=${chosen} toggle=${rowToggle} />`, []);
   const rowToggle = useLatest(toggle);
+  // Nothing is counted that was not read.
+  const known = complete.value || counts.total > 0;
   const filtered = Boolean(filter.q || filter.state || filter.group);
   const clear = () => setQuery({ q: "", state: "", group: "" });
   const empty = !complete.value && !ids.length
-    ? html`<${Loading} rows="6" />`
+    ? answers.value ? html`<${Loading} rows="6" />` : html`<${Empty} icon="warn" title=${stats.value.running ? t("live.storeAway") : t("live.stopped")}><p>${t("jobs.unknown")}</p><//>`
     : filtered
-      ? html`<${Empty} icon="search" title=${t("jobs.noneMatch")}><${Button} onClick=${clear}>${t("act.clearFilter")}<//><//>`
+      ? html`<${Empty} icon="search" title=${t("jobs.noneMatch")}>${filter.q && html`<p>${t("jobs.searchHelp")}</p>`}<${Button} onClick=${clear}>${t("act.clearFilter")}<//><//>`
       : html`<${NoJobs} />`;
 
   return html`<div class="view view-jobs">
@@ -110,21 +115,26 @@ export function Jobs() {
       <${Search} value=${filter.q} onChange=${(q) => setQuery({ q })} />
       <${GroupFilter} groups=${counts.groups} value=${filter.group} onChange=${(group) => setQuery({ group })} />
       <div class="chips" role="group" aria-label=${t("jobs.filterState")}>
-        <${Chip} on=${!filter.state} n=${counts.total} onClick=${() => setQuery({ state: "" })}>${t("jobs.all")}<//>
+        <${Chip} on=${!filter.state} n=${known ? counts.total : undefined} onClick=${() => setQuery({ state: "" })}>${t("jobs.all")}<//>
         ${STATES.map((state) => html`<${Chip} key=${state} on=${filter.state === state} state=${state}
-          n=${state === "failing" || state === "overdue" ? counts[state] : counts.status[state] || 0}
+          n=${!known ? undefined : state === "failing" || state === "overdue" ? counts[state] : counts.status[state] || 0}
           onClick=${() => setQuery({ state: filter.state === state ? "" : state })}>${t(`jobs.is.${state}`)}<//>`)}
       </div>
     </div>
     <div class="bulk">
-      <label class="check"><input type="checkbox" checked=${present.length > 0 && present.length >= ids.length}
+      <label class="check"><input type="checkbox" checked=${present.length > 0 && present.length === ids.length}
         indeterminate=${present.length > 0 && present.length < ids.length} disabled=${!ids.length}
-        onChange=${(event) => select((set) => (event.target.checked ? ids.forEach((id) => set.add(id)) : set.clear()))} />
+        onChange=${(event) => select((set) => ids.forEach((id) => (event.target.checked ? set.add(id) : set.delete(id))))} />
         <span>${present.length ? t("jobs.selected", { n: present.length }) : t("jobs.selectAll", { n: ids.length })}</span></label>
+      ${hidden > 0 ? html`<span class="note nums">${t("jobs.hidden", { n: hidden })}
+        <button type="button" class="text-button" onClick=${() => select((set) => {
+          set.clear();
+          present.forEach((id) => set.add(id));
+        })}>${t("jobs.unselect")}</button></span>` : null}
       <span class="bulk-actions">${may("operate") && ["resume", "pause", "run"].map((verb) => html`<${Button} key=${verb} icon=${VERB_ICONS[verb]} kind="quiet"
           disabled=${!present.length || !canAct("operate")} onClick=${() => bulk(verb, present)}>${t(`act.${verb}`)}<//>`)}
         ${may("edit") && html`<${Button} icon="cancel" kind="quiet" disabled=${!present.length || !canAct("edit")}
-          onClick=${() => bulk("cancel", present, () => select((set) => set.clear()))}>${t("act.cancel")}<//>`}</span>
+          onClick=${() => bulk("cancel", present, () => select((set) => present.forEach((id) => set.delete(id))))}>${t("act.cancel")}<//>`}</span>
       <button type="button" class=${cx("text-button", "waiting", !waiting && "invisible")} onClick=${refresh} disabled=${!waiting}>${t("jobs.waiting", { n: waiting })}</button>
       ${isNarrow && html`<label class="inline-field"><span class="sr-only">${t("jobs.sort")}</span>
         <select value=${filter.sort} onChange=${(event) => setQuery({ sort: event.target.value, order: "" })}>
@@ -148,62 +158,46 @@ function difference(before, after) {
   return Math.min(n, after.length || n);
 }
 
-function useLatest(value) {
-  const box = useRef(null);
-  box.current = value;
-  return useMemo(() => (...args) => box.current(...args), []);
-}
-
-/** Run `work` when `value` has changed, at most once in so many milliseconds. */
-function useThrottled(value, every, work) {
-  const latest = useLatest(work);
-  const state = useRef({ at: 0, timer: null });
-  useEffect(() => {
-    const { at, timer } = state.current;
-    if (timer !== null) return;
-    state.current.timer = setTimeout(() => {
-      state.current = { at: performance.now(), timer: null };
-      latest();
-    }, Math.max(0, at + every - performance.now()));
-  }, [value]);
-  useEffect(() => () => clearTimeout(state.current.timer), []);
-}
+/** Started by hand, a job whose function is missing would only be refused. */
+const isRunnable = (job) => job.status !== "unresolved";
 
 function useCounts() {
   const [counts, setCounts] = useState(() => countJobs(now.peek()));
-  useThrottled(`${jobsMoved.value} ${Math.floor(now.value / 2000)}`, 500, () => setCounts(countJobs(now.peek())));
+  useThrottled(() => [jobsMoved.value, now.value], COUNTED_EVERY, () => setCounts(countJobs(now.peek())));
   return counts;
 }
 
 function jobsNote(counts) {
+  if (!complete.value && !counts.total) return "";
   const active = stats.value?.statistics?.active_jobs;
   return active === undefined ? t("jobs.count", { n: counts.total }) : t("jobs.note", { n: counts.total, active });
 }
 
 function JobCells({ id, chosen, toggle }) {
-  // Rows in sight are drawn again at each change: there are some thirty of them.
-  jobsChanged.value;
-  runsChanged.value;
-  const job = jobs.get(id);
+  // A row is drawn again when its own job or its own runs change: each change would otherwise draw all that are in sight.
+  const job = useRead(() => (jobsChanged.value, jobs.get(id)), [id]);
+  const recent = useRead(() => (runsChanged.value, recentOf(id)), [id]);
   useEffect(() => seen(id), [id]);
   if (!job) return html`<div role="gridcell" class="cell gone" aria-colspan="9">${t("jobs.gone")}</div>`;
   const name = job.job_name;
   const able = canAct("operate");
   return html`
     <div role="gridcell" class="cell cell-select"><input type="checkbox" tabindex="-1" checked=${chosen} onChange=${() => toggle(id)} aria-label=${t("jobs.selectOne", { name })} /></div>
-    <div role="gridcell" class="cell cell-name"><a class="two-lines" href=${jobLink(id)} tabindex="-1"><span class="name">${name}</span><small class="mono">${job.func_module ? `${job.func_module}.` : ""}${job.func_name}</small></a></div>
+    <div role="gridcell" class="cell cell-name"><a class="two-lines" href=${jobLink(id)} tabindex="-1"><span class="name">${name}</span><small class="mono" title=${`${id} · ${functionOf(job)}`}>${id.replace(":", ".") === functionOf(job) || id === name ? functionOf(job) : `${id} · ${functionOf(job)}`}</small></a></div>
     <div role="gridcell" class="cell cell-group"><span class="tag clip">${job.group}</span></div>
     <div role="gridcell" class="cell cell-schedule"><span class="clamp" title=${scheduleOf(job)}>${scheduleOf(job)}</span></div>
     <div role="gridcell" class="cell cell-state"><${State} of=${job.status} family="job" /></div>
-    <div role="gridcell" class="cell cell-recent"><${RunBars} list=${recentOf(id)} /></div>
+    <div role="gridcell" class="cell cell-recent"><${RunBars} list=${recent} /></div>
     <div role="gridcell" class="cell cell-next"><${NextRun} job=${job} /></div>
     <div role="gridcell" class="cell cell-counts nums"><span title=${t("job.runs")}>${number(job.run_count)}</span>
       <span class=${cx("failures", job.failure_count && "tone-bad")} title=${t("job.failures")}>${job.failure_count ? t("job.failedN", { n: job.failure_count }) : ""}</span></div>
     <div role="gridcell" class="cell cell-act">${may("operate") && html`
       <${IconButton} tabIndex="-1" icon=${job.paused ? "play" : "pause"} label=${t(job.paused ? "act.resumeOne" : "act.pauseOne", { name })} disabled=${!able} onClick=${() => (job.paused ? resume(job) : pause(job))} />
-      <${IconButton} tabIndex="-1" icon="bolt" label=${t("act.runOne", { name })} disabled=${!able} onClick=${() => runNow(job)} />`}
+      <${IconButton} tabIndex="-1" icon="bolt" label=${t("act.runOne", { name })} disabled=${!able || !isRunnable(job)} onClick=${() => runNow(job)} />`}
       ${may("edit") && html`<${IconButton} tabIndex="-1" icon="cancel" danger label=${t("act.cancelOne", { name })} disabled=${!canAct("edit")} onClick=${() => cancelJob(job)} />`}</div>`;
 }
+
+const functionOf = (job) => (job.func_module ? `${job.func_module}.${job.func_name}` : job.func_name);
 
 const inSight = new Set();
 function seen(id) {

@@ -3,7 +3,7 @@ import { html, useEffect } from "../ui.js";
 import { get, status } from "../api.js";
 import { duration } from "../format.js";
 import { number, t } from "../i18n.js";
-import { connection } from "../live.js";
+import { answers, connection } from "../live.js";
 import { clock, now } from "../store.js";
 import { Empty, Failure, Head, Loading, State, useLoad } from "../components/bits.js";
 
@@ -12,7 +12,7 @@ const EVERY = 3000;
 export function Nodes() {
   const { data, error, again } = useLoad(() => get("api/nodes"), []);
   useEffect(() => {
-    const timer = setInterval(() => !document.hidden && connection.peek() === "live" && again(), EVERY);
+    const timer = setInterval(() => !document.hidden && connection.peek() === "live" && answers.peek() && again(), EVERY);
     return () => clearInterval(timer);
   }, []);
   now.value;

@@ -4,10 +4,10 @@ import { get } from "../api.js";
 import { cancelRun } from "../actions.js";
 import { duration, full, moment, percent } from "../format.js";
 import { number, t } from "../i18n.js";
-import { canAct, connection } from "../live.js";
+import { answers, canAct, connection } from "../live.js";
 import { letters } from "../letters.js";
 import { link } from "../router.js";
-import { complete, countJobs, isFailed, jobs, jobsMoved, now, openRuns, putRuns, runAt, runs, runsChanged, stats } from "../store.js";
+import { complete, countJobs, isFailed, jobs, jobsMoved, now, openRuns, putRuns, runAt, runs, stats } from "../store.js";
 import { Card, Empty, ErrorLine, Head, IconButton, jobLink, Loading, Progress, runLink, State, tookOf, When } from "../components/bits.js";
 import { Bars } from "../components/chart.js";
 import { Icon } from "../components/icon.js";
@@ -19,8 +19,8 @@ export function Overview() {
   const [known, setKnown] = useState(null);
   useEffect(() => {
     // The stream tells of what comes; the hour before is read once.
-    if (connection.value === "live" && known === null) loadHour().then(setKnown, () => {});
-  }, [connection.value, known]);
+    if (connection.value === "live" && answers.value && known === null) loadHour().then(setKnown, () => {});
+  }, [connection.value, answers.value, known]);
   jobsMoved.value;
   const counts = countJobs(now.value);
   return html`<div class="view view-overview"><${Head} title=${t("nav.overview")} note=${uptimeNote()} />
@@ -50,7 +50,7 @@ async function loadHour() {
 
 function uptimeNote() {
   const figures = stats.value?.statistics;
-  if (!figures) return stats.value ? t("overview.notRunning") : "";
+  if (!figures) return stats.value ? t(stats.value.running ? "live.storeAway" : "overview.notRunning") : "";
   return t("overview.uptime", { d: duration(Math.floor(figures.uptime)) });
 }
 
@@ -65,13 +65,14 @@ function Numbers({ counts }) {
     ["letters", figures && letters.value, link(["dead-letters"]), letters.value > 0],
   ];
   return html`<ul class="numbers">${list.map(([key, value, href, bad]) => html`
-    <li key=${key}><a href=${href}><span class=${cx("number nums", bad && "tone-bad")}>${value === undefined ? "–" : typeof value === "number" ? number(value) : value}</span>
+    <li key=${key}><a href=${href}><span class=${cx("number nums", bad && "tone-bad")}>${value === undefined || value === null ? "–" : typeof value === "number" ? number(value) : value}</span>
       <span class="number-label">${t(`overview.${key}`)}</span></a></li>`)}</ul>`;
 }
 
 function problemsOf(counts) {
   const list = [];
   if (stats.value && !stats.value.store_available) list.push(["bad", t("problem.store"), null]);
+  for (const { part, error } of stats.value?.failures ?? []) list.push(["bad", t("problem.part", { part, error }), null]);
   if (stats.value && !stats.value.running) list.push(["bad", t("problem.stopped"), null]);
   if (counts.overdue) list.push(["bad", t("problem.overdue", { n: counts.overdue }), link(["jobs"], { state: "overdue" })]);
   if (counts.failing) list.push(["bad", t("problem.failing", { n: counts.failing }), link(["jobs"], { state: "failing" })]);
@@ -85,8 +86,10 @@ const PROBLEM_ICONS = { bad: "warn", warn: "help", idle: "pause" };
 
 function Problems({ counts }) {
   const list = problemsOf(counts);
+  // That nothing is wrong can be said when everything was read, and not before.
+  const unread = stats.value === null || (!complete.value && !list.length);
   return html`<${Card} id="problems" title=${t("overview.problems")}>
-    ${stats.value === null ? html`<${Loading} rows="3" />` : !list.length ? html`<${Empty} title=${t("overview.fine")}><p>${t("overview.fineText")}</p><//>`
+    ${unread ? html`<${Loading} rows="3" />` : !list.length ? html`<${Empty} title=${t("overview.fine")}><p>${t("overview.fineText")}</p><//>`
       : html`<ul class="problems">${list.map(([tone, text, href]) => html`<li key=${text} class=${`tone-${tone}`}><${Icon} name=${PROBLEM_ICONS[tone]} />
         ${href ? html`<a href=${href}>${text}<${Icon} name="right" size="14" /></a>` : html`<span>${text}</span>`}</li>`)}</ul>`}<//>`;
 }
@@ -95,11 +98,11 @@ function Problems({ counts }) {
 const RUNNING_SHOWN = 4;
 
 function RunningNow() {
-  runsChanged.value;
+  // Once a second is soon enough, however many runs begin in it.
   now.value;
   const list = openRuns();
   return html`<${Card} id="running" title=${t("overview.runningNow")} extra=${list.length > RUNNING_SHOWN && html`<a href=${link(["runs"], { status: "running" })}>${t("overview.allN", { n: list.length })}</a>`}>
-    ${stats.value === null ? html`<${Loading} rows="3" />` : !list.length ? html`<${Empty} icon="clock" title=${t("overview.nothingRuns")}><//>`
+    ${stats.value === null ? html`<${Loading} rows="3" />` : !list.length ? html`<${Empty} icon=${answers.value ? "clock" : "warn"} title=${t(answers.value ? "overview.nothingRuns" : "overview.unknown")}><//>`
       : html`<ul class="run-list">${list.slice(0, RUNNING_SHOWN).map((run) => html`<${OpenRun} key=${run.run_id} run=${run} />`)}</ul>`}<//>`;
 }
 
@@ -117,21 +120,21 @@ export function useAgenda(hours) {
   useEffect(() => {
     let gone = false;
     const load = () => {
-      if (document.hidden || connection.peek() !== "live") return;
+      if (document.hidden || connection.peek() !== "live" || !answers.peek()) return;
       get("api/agenda", { hours }).then(
-        (agenda) => !gone && setState({ agenda, error: null }),
-        (error) => !gone && setState((old) => ({ ...old, error })),
+        (agenda) => !gone && setState({ agenda, error: null, hours }),
+        (error) => !gone && setState((old) => (old.hours === hours ? { ...old, error } : { agenda: null, error, hours })),
       );
     };
-    setState({ agenda: null, error: null });
     load();
     const timer = setInterval(load, 60_000);
     return () => {
       gone = true;
       clearInterval(timer);
     };
-  }, [hours, connection.value === "live", jobs.size]);
-  return state;
+    // A lost connection empties nothing: what was read is shown until something newer comes.
+  }, [hours, connection.value === "live", answers.value, jobs.size]);
+  return state.hours === hours ? state : { agenda: null, error: null };
 }
 
 function NextDay() {
@@ -160,7 +163,6 @@ export function AgendaBars({ agenda, height, chosen, onChoose }) {
 const MINUTES = 60;
 
 function LastHour({ since }) {
-  runsChanged.value;
   const end = Math.ceil(now.value / 60_000) * 60_000;
   const begin = end - HOUR;
   const slots = Array.from({ length: MINUTES }, () => [0, 0]);
@@ -180,10 +182,10 @@ function LastHour({ since }) {
     title: `${moment(begin + i * 60_000, now.peek(), undefined, false)}: ${t("overview.minute", { good: n, bad: failed })}`,
   }));
   const flaky = worst();
-  return html`<${Card} id="last-hour" title=${t("overview.lastHour")} extra=${html`<span class="note nums">${t("overview.hourSum", { good, bad })}</span>`}>
+  return html`<${Card} id="last-hour" title=${t("overview.lastHour")} extra=${since !== null && html`<span class="note nums">${t("overview.hourSum", { good, bad })}</span>`}>
     ${since === null ? html`<${Loading} rows="3" />` : html`<${Bars} bars=${bars} height="72" from=${begin} until=${end} label=${t("overview.hourPicture", { good, bad })} />`}
     ${since > begin ? html`<p class="note">${t("overview.since", { at: moment(since, now.peek()) })}</p>` : null}
-    ${flaky.length ? html`<h3>${t("overview.worst")}</h3><ul class="next-list">${flaky.map((row) => html`<li key=${row.job_id}><a href=${jobLink(row.job_id)}>${row.job_name}</a>
+    ${flaky.length ? html`<h3>${t("overview.worst")}</h3><ul class="next-list worst">${flaky.map((row) => html`<li key=${row.job_id}><a href=${jobLink(row.job_id)}>${row.job_name}</a>
       <span class="nums tone-bad" title=${full(row.lastAt ?? now.peek())}>${t("overview.ofRuns", { failed: row.failure_count, n: row.run_count })}</span></li>`)}</ul>` : null}<//>`;
 }
 

@@ -1,15 +1,17 @@
 // All runs, the newest first, filtered by status, job or function. New ones come on top while nobody points at the list.
-import { html, useEffect, useRef, useState } from "../ui.js";
+import { html, useEffect, useRef, useState, useThrottled } from "../ui.js";
+import { whyOf } from "../actions.js";
 import { get } from "../api.js";
 import { t, word } from "../i18n.js";
+import { answers, connection } from "../live.js";
 import { route, setQuery } from "../router.js";
-import { isOpen, runAt, runs as known, runsChanged } from "../store.js";
+import { byNews, isOpen, newsAt, runs as known, runsChanged } from "../store.js";
 import { Button, Chip, Empty, Failure, Head, Loading } from "../components/bits.js";
 import { RunsTable } from "../components/runs_table.js";
 
 const STATUSES = ["running", "retrying", "pending", "succeeded", "failed", "timed_out", "lost", "cancelled", "skipped", "missed"];
 const PAGE = 50;
-const MOST_NEW = 200;
+const EVERY = 1_000; // milliseconds between two looks at what has come
 
 export function Runs() {
   const query = route.value.query;
@@ -25,80 +27,104 @@ export function Runs() {
     <${RunList} key=${key} status=${status} job=${job} label=${t("nav.runs")} /></div>`;
 }
 
-/** A list of runs that goes on at its end when asked, and at its beginning by itself. */
+/**
+ * Runs a page at a time. The first page follows the schedule; the others stand still. Nothing is added at the end of a
+ * page, so the document stays as small as it began.
+ */
 export function RunList({ status = "", job = "", plain, label }) {
-  const [list, setList] = useState(null);
-  const [cursor, setCursor] = useState(null);
+  const [page, setPage] = useState(null); // {runs, more}
+  const [trail, setTrail] = useState([]); // cursors of the pages one has gone to; none: the first page
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
   const held = useRef(false);
   const [late, setLate] = useState(0);
+  const box = useRef(null);
+  const live = trail.length === 0;
 
-  const load = async (from) => {
+  const read = (cursor) => get("api/history", { status, job_id: job, limit: PAGE, cursor });
+  const load = async (find, path) => {
     setBusy(true);
     try {
-      const page = await get("api/history", { status, job_id: job, limit: PAGE, cursor: from });
-      setList((old) => merged(from ? old : [], page.history));
-      setCursor(page.next_cursor);
+      const found = await find();
+      if (found) {
+        setPage({ runs: found.history.sort(byNews), more: Boolean(found.next_cursor), cursor: found.next_cursor });
+        setTrail(path(found));
+        setLate(0);
+      }
       setError(null);
     } catch (failed) {
       setError(failed);
     }
     setBusy(false);
   };
-  useEffect(() => {
-    load();
-  }, []);
+  const first = () => load(() => read(), () => []);
+  const older = async () => {
+    let from = page.cursor;
+    // The first page has moved on since it was read: what follows it now is asked for.
+    const find = async () => {
+      if (live) from = (await read()).next_cursor;
+      return from ? read(from) : null;
+    };
+    await load(find, () => [...trail, from]);
+    box.current?.scrollIntoView({ block: "nearest" });
+  };
+  const newer = () => (trail.length > 1 ? load(() => read(trail.at(-2)), () => trail.slice(0, -1)) : first());
 
+  useEffect(() => {
+    first();
+  }, []);
+  useEffect(() => {
+    if (!page && error && connection.value === "live" && answers.value) first();
+  }, [connection.value, answers.value]);
+
+  /** What the first page is now, and how many runs in it are new. */
   const fresh = () => {
-    if (!list) return null;
-    const shown = new Map(list.map((run) => [run.run_id, run]));
-    const newest = list.length ? Math.max(...list.map(runAt)) : 0;
-    let changed = false;
-    let coming = 0;
+    const shown = new Set();
     const next = [];
-    for (const run of list) {
+    for (const run of page.runs) {
       const now = known.get(run.run_id) || run;
-      if (now !== run) changed = true;
+      shown.add(run.run_id);
       // One that no longer fits stays as long as it is looked at: it would pull the others up.
       if (!status || now.status === status || held.current) next.push(now);
-      else changed = true;
     }
+    // A run may begin and end between two messages, so it is measured by the last of the page and not by the first.
+    const last = page.more || page.runs.length >= PAGE ? Math.min(...page.runs.filter((run) => !isOpen(run.status)).map(newsAt)) : -Infinity;
+    const coming = [];
     for (const run of known.values()) {
       if (shown.has(run.run_id) || (job && run.job_id !== job) || (status && run.status !== status)) continue;
-      if (runAt(run) < newest && !isOpen(run.status)) continue;
-      coming++;
-      if (!held.current) next.push(run);
+      if (isOpen(run.status) || newsAt(run) >= last) coming.push(run);
     }
-    return { changed: changed || (coming > 0 && !held.current), coming, next };
+    return { next, coming };
   };
-  useEffect(() => {
-    const found = fresh();
-    if (!found) return;
-    setLate(held.current ? found.coming : 0);
-    if (found.changed) setList(merged([], found.next).slice(0, Math.max(list.length, MOST_NEW)));
-  }, [runsChanged.value]);
-
+  const follow = () => {
+    if (!live || !page) return;
+    const { next, coming } = fresh();
+    if (held.current) {
+      setLate(coming.length);
+      if (next.some((run, i) => run !== page.runs[i])) setPage({ ...page, runs: next });
+      return;
+    }
+    setLate(0);
+    const all = [...next, ...coming].sort(byNews);
+    // Under a filter runs leave as well, and others stand behind them.
+    if (all.length < PAGE && page.more && !busy) return first();
+    if (all.length === page.runs.length && all.every((run, i) => run === page.runs[i])) return;
+    setPage({ ...page, runs: all.slice(0, PAGE), more: page.more || all.length > PAGE });
+  };
+  useThrottled(() => runsChanged.value, EVERY, follow, [page === null, live]);
   const release = () => {
     held.current = false;
-    setLate(0);
-    const found = fresh();
-    if (found?.changed) setList(merged([], found.next));
+    follow();
   };
 
-  if (error && !list) return html`<${Failure} error=${error} retry=${() => load()} />`;
-  if (!list) return html`<${Loading} rows="8" />`;
-  if (!list.length) return html`<${Empty} icon="runs" title=${status || job ? t("runs.noneMatch") : t("runs.none")} />`;
-  return html`<div class="run-box" onPointerEnter=${(event) => (held.current = event.pointerType === "mouse")} onPointerLeave=${release}
+  if (error && !page) return html`<${Failure} error=${error} retry=${first} />`;
+  if (!page) return html`<${Loading} rows="8" />`;
+  if (!page.runs.length) return html`<${Empty} icon="runs" title=${status || job ? t("runs.noneMatch") : t("runs.none")} />`;
+  return html`<div class="run-box" ref=${box} onPointerEnter=${(event) => (held.current = event.pointerType === "mouse")} onPointerLeave=${release}
       onFocusIn=${() => (held.current = true)} onFocusOut=${(event) => !event.currentTarget.contains(event.relatedTarget) && release()}>
     <p class="list-note nums">${late ? html`<button type="button" class="text-button" onClick=${release}>${t("runs.newer", { n: late })}</button>` : "\u00a0"}</p>
-    <${RunsTable} runs=${list} plain=${plain} label=${label} />
-    ${cursor && html`<div class="more"><${Button} disabled=${busy} onClick=${() => load(cursor)}>${t("act.more")}<//></div>`}
-    ${error && html`<p class="fault" role="alert">${error.message}</p>`}</div>`;
-}
-
-function merged(before, after) {
-  const all = new Map(before.map((run) => [run.run_id, run]));
-  for (const run of after) all.set(run.run_id, run);
-  return [...all.values()].sort((a, b) => isOpen(b.status) - isOpen(a.status) || runAt(b) - runAt(a));
+    <${RunsTable} runs=${page.runs} plain=${plain} label=${label} />
+    ${!live || page.more ? html`<div class="more"><${Button} disabled=${live || busy} onClick=${newer}>${t("act.newer")}<//>
+      <span class="note nums">${t("runs.page", { n: trail.length + 1 })}</span><${Button} disabled=${!page.more || busy} onClick=${older}>${t("act.older")}<//></div>` : null}
+    ${error && html`<p class="fault" role="alert">${whyOf(error)}</p>`}</div>`;
 }
