@@ -748,7 +748,7 @@ class MemoryStore(BaseStore):
                     heap.discard(job.id)
                 else:
                     heap.add(job)
-            if job.runs:
+            if job.runs and not job.gone:
                 self._ran[job.id] = job
         for job in step.removed:
             assert isinstance(job, _Job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.clocks import SettableClock
-from support.nodes import BOOM, Actor, at, history, job, run, spec
+from support.nodes import BOOM, Actor, at, history, ids, job, run, spec
 
 from asched.instants import SECOND
 from asched.model import Outcome, Overlap, Policy, Reason, RunStatus
@@ -127,6 +127,19 @@ async def test_an_interrupted_attempt_uses_no_number(store: Store, node: Actor) 
     ]
     counts = (await job(store, "a")).counts
     assert (counts.runs, counts.retries) == (1, 0)
+
+
+@pytest.mark.parametrize("status", FINAL)
+async def test_the_counts_of_a_deleted_job_do_not_come_back_when_its_run_ends(
+    store: Store, node: Actor, status: RunStatus
+) -> None:
+    await node.add(spec("a"))
+    claimed = await node.start("a")
+    await store.delete_jobs(ids("a"))
+
+    await node.finish(claimed.token, status, reason=Reason.OPERATOR)
+
+    assert (await store.totals()).per_job == {}
 
 
 async def test_an_end_is_accepted_once(store: Store, node: Actor) -> None:
