@@ -288,7 +288,11 @@ class Engine:
             # Called in here: a coroutine made outside would never be awaited where the task is cancelled at birth.
             try:
                 await work()
+                self.works(part)
                 return
+            except StoreUnavailable:
+                # The loop tells of it. This part only has to be there again when the store is back.
+                delay = min(2 * delay, _RETRY_LIMIT)
             except Exception as error:  # the last guard: what nobody expected must not end the scheduler in silence
                 name = self._doing if part == "loop" else part
                 delay = min(2 * delay, _RESTART_LIMIT) if name in self.failed else _RESTART_FIRST

@@ -1287,10 +1287,11 @@ class Scheduler:
             try:
                 if len(await self.store.nodes()) < 2:
                     cursor = (await self.store.changes(None)).cursor
-                    continue
-                changes = await self.store.changes(cursor)
-                cursor = changes.cursor
-                await self._publish_changes(dict.fromkeys(changes.changes))
+                else:
+                    changes = await self.store.changes(cursor)
+                    cursor = changes.cursor
+                    await self._publish_changes(dict.fromkeys(changes.changes))
+                self._require().works("follower")
             except StoreUnavailable:
                 continue
         self._follower = None

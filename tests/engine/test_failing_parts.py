@@ -210,6 +210,21 @@ async def test_progress_that_the_store_does_not_take_harms_nothing(
         assert [10, 20, 30, 40] == journal.times
 
 
+async def test_followers_of_other_nodes_wait_out_a_store_that_is_away_and_recover_from_a_fault(
+    store: Breaking, clock: VirtualClock, journal: Journal
+) -> None:
+    async with Watched(store, clock, journal) as watched:
+        events = watched.scheduler.subscribe()
+        store.broken["changes"] = 1
+        await clock.sleep_until(at(45))
+        failures = watched.scheduler.failures
+        await events.aclose()
+
+        assert () == failures
+        assert ("scheduler.failed", "follower") in watched.told
+        assert ("scheduler.recovered", "follower") in watched.told
+
+
 async def test_events_go_out_though_their_records_cannot_be_read(
     store: Breaking, clock: VirtualClock, journal: Journal
 ) -> None:
